@@ -31,16 +31,23 @@ struct DerivedValue {
   virtual ~DerivedValue() = default;
 };
 
+// Feature columns that replace the cohort's own for one fit (harmonized ones, say). Kept under the name
+// kFeatures, so that what comes later need not know who made them.
+struct FeatureMatrix : DerivedValue {
+  Eigen::MatrixXd values;  // [n x p] every row of the site, in the order of the fit's columns
+};
+inline constexpr char kFeatures[] = "features";
+
 class Derived {
  public:
-  // The value that step `step` derived for `fit`; null if it did not.
+  // The value kept under (fit, name); null if there is none or it is of another type.
   template <typename T>
-  [[nodiscard]] const T* Find(const std::string& fit, const std::string& step) const {
-    const auto found = values_.find({fit, step});
+  [[nodiscard]] const T* Find(const std::string& fit, const std::string& name) const {
+    const auto found = values_.find({fit, name});
     return found == values_.end() ? nullptr : dynamic_cast<const T*>(found->second.get());
   }
-  void Put(const std::string& fit, const std::string& step, std::shared_ptr<const DerivedValue> value) {
-    values_[{fit, step}] = std::move(value);
+  void Put(const std::string& fit, const std::string& name, std::shared_ptr<const DerivedValue> value) {
+    values_[{fit, name}] = std::move(value);
   }
   void Forget(const std::string& fit);
 
@@ -66,7 +73,8 @@ struct Step {
   // The blocks of an answer, from public numbers only. Errors: kInvalidArgument (the query is malformed).
   std::function<Result<std::vector<BlockLayout>>(const Query&)> layout;  // kSum only
   std::function<Result<Disclosure>(const Query&)> disclosure;            // optional: nothing special
-  // Optional: computed before `answer` and kept in Derived under (fit, step name).
+  // Optional: computed before `answer` and kept in Derived under (fit, derived_name).
+  std::string derived_name;
   std::function<Result<std::shared_ptr<const DerivedValue>>(const Context&, const Derived&, const Query&)> derive;
   std::function<Result<Answer>(const Context&, const Derived&, const Query&)> answer;    // kSum only
   std::function<Result<Release>(const Context&, const Derived&, const Query&)> release;  // kRelease only
