@@ -8,7 +8,7 @@
 //
 //   PooledDriver driver(registry, cohorts);
 //   auto fit = driver.Run(FitSomething(driver.sums(), options));      // Result<Something>
-//   driver.derived("A").Find<HarmonizedFeatures>("fit", "combat.apply");
+//   driver.derived("A").Find<FeatureMatrix>("fit", kFeatures);
 //
 // or, when nothing but the result matters:
 //   auto fit = RunFederation([&](Sums& sums) { return FitSomething(sums, options); }, registry,
@@ -116,7 +116,7 @@ class PooledDriver {
     if (step.derive) {
       auto value = step.derive(context, derived, query);
       if (!value) return tl::unexpected<Error>(std::move(value).error());
-      derived.Put(query.scope.fit, step.name, std::move(*value));
+      derived.Put(query.scope.fit, step.derived_name, std::move(*value));
     }
     const bool member = context.IsMember(query.scope);
     if (member && step.kind == federation::StepKind::kSum) {
