@@ -1,0 +1,130 @@
+#include "federation/receipt.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <string_view>
+
+namespace consilium::federation {
+namespace {
+
+constexpr std::string_view kReceiptLabel = "consilium receipt 1";
+
+template <typename Array>
+void ReadArray(ByteReader& reader, Array& to) {
+  const auto bytes = reader.Raw(to.size());
+  if (bytes.size() == to.size()) std::copy(bytes.begin(), bytes.end(), to.begin());
+}
+
+}  // namespace
+
+Digest DigestOf(const Roster& roster) {
+  ByteWriter writer;
+  writer.Text("consilium roster 1");
+  writer.U64(roster.size());
+  for (const auto& [site, keys] : roster) {
+    writer.Text(site);
+    writer.Raw(keys.signing.fingerprint().bytes);
+    writer.Raw(keys.agreement);
+  }
+  return Sha256(writer.bytes());
+}
+
+void Encode(const Binding& binding, ByteWriter& writer) {
+  writer.Raw(binding.study.bytes);
+  writer.U64(binding.round);
+  writer.U32(binding.attempt);
+  writer.Raw(binding.query.bytes);
+  writer.Raw(binding.roster.bytes);
+}
+
+Binding DecodeBinding(ByteReader& reader) {
+  Binding binding;
+  ReadArray(reader, binding.study.bytes);
+  binding.round = reader.U64();
+  binding.attempt = reader.U32();
+  ReadArray(reader, binding.query.bytes);
+  ReadArray(reader, binding.roster.bytes);
+  return binding;
+}
+
+Receipt Sign(const Binding& binding, std::string site, std::span<const std::uint8_t> words,
+             const SigningKey& key) {
+  Receipt receipt{binding, std::move(site), Sha256(words), words.size(), {}};
+  receipt.signature = key.Sign(SignedBytes(receipt));
+  return receipt;
+}
+
+Bytes SignedBytes(const Receipt& receipt) {
+  ByteWriter writer;
+  writer.Text(kReceiptLabel);
+  Encode(receipt.binding, writer);
+  writer.Text(receipt.site);
+  writer.Raw(receipt.answer.bytes);
+  writer.U64(receipt.answer_bytes);
+  return writer.Take();
+}
+
+Result<void> Verify(const Receipt& receipt, const Roster& roster) {
+  const auto found = roster.find(receipt.site);
+  if (found == roster.end()) {
+    return Fail(
+        ErrorCode::kPermissionDenied,
+        fmt::format("receipt of site '{}', round {}, attempt {}: the site is not in the roster "
+                    "of {} sites",
+                    receipt.site, receipt.binding.round, receipt.binding.attempt, roster.size()));
+  }
+  const Digest expected = DigestOf(roster);
+  if (receipt.binding.roster != expected) {
+    return Fail(ErrorCode::kPermissionDenied,
+                fmt::format("receipt of site '{}', round {}, attempt {}: it names roster {}, this "
+                            "roster is {}; the site answered under other keys or other members",
+                            receipt.site, receipt.binding.round, receipt.binding.attempt,
+                            Hex(receipt.binding.roster), Hex(expected)));
+  }
+  if (auto verified = found->second.signing.Verify(SignedBytes(receipt), receipt.signature);
+      !verified) {
+    return tl::unexpected<Error>(
+        Within(fmt::format("receipt of site '{}', round {}, attempt {}", receipt.site,
+                           receipt.binding.round, receipt.binding.attempt),
+               std::move(verified).error()));
+  }
+  return {};
+}
+
+Result<void> CheckWords(const Receipt& receipt, std::span<const std::uint8_t> words) {
+  if (words.size() != receipt.answer_bytes) {
+    return Fail(
+        ErrorCode::kDataLoss,
+        fmt::format("answer of site '{}', round {}: {} bytes arrived, its receipt says {}; "
+                    "send it again",
+                    receipt.site, receipt.binding.round, words.size(), receipt.answer_bytes));
+  }
+  const Digest found = Sha256(words);
+  if (found != receipt.answer) {
+    return Fail(
+        ErrorCode::kDataLoss,
+        fmt::format("answer of site '{}', round {}: its bytes have digest {}, its receipt says "
+                    "{}; they were changed on the way, send it again",
+                    receipt.site, receipt.binding.round, Hex(found), Hex(receipt.answer)));
+  }
+  return {};
+}
+
+void Encode(const Receipt& receipt, ByteWriter& writer) {
+  writer.Raw(SignedBytes(receipt));
+  writer.Raw(receipt.signature);
+}
+
+Receipt DecodeReceipt(ByteReader& reader) {
+  Receipt receipt;
+  if (reader.Text(kReceiptLabel.size()) != kReceiptLabel) reader.Invalidate();
+  receipt.binding = DecodeBinding(reader);
+  receipt.site = reader.Text(kSiteNameBytesMax);
+  ReadArray(reader, receipt.answer.bytes);
+  receipt.answer_bytes = reader.U64();
+  ReadArray(reader, receipt.signature);
+  return receipt;
+}
+
+}  // namespace consilium::federation
