@@ -71,10 +71,10 @@ struct ResultRow {
   std::string lambda_rule;  // "lambda.min" | "lambda.1se"; empty for models without a lambda
   bool primary = false;     // everything else is exploratory
   RowStatus status = RowStatus::kOk;
-  std::string reason;  // why a number is absent or the center does not count; empty if none
-  std::int64_t n = 0;  // cases of h that were scored
-  std::int64_t events = 0;
-  std::int64_t nonevents = 0;
+  std::string reason;          // why a number is absent or the center does not count; empty if none
+  std::int64_t n = 0;          // cases of h that were scored
+  std::int64_t events = 0;     // -1: withheld by the center, below the minimum ("<5")
+  std::int64_t nonevents = 0;  // likewise
   double internal_auc = kNotDefined;               // (a) within centers, over T
   Interval internal_auc_ci;                        // 95 %, logit scale
   double internal_auc_pooled = kNotDefined;        // "includes differences between centers"

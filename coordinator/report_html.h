@@ -1,0 +1,31 @@
+// report.html: the report as one file that opens anywhere, and fetches nothing.
+//
+// Written from report.json and the CSV tables alone, so that anyone who holds them can write it
+// again. Every number stands in a table; the plots (Vega-Lite, bundled, web/) repeat them and may
+// be switched off with JavaScript. Every name is hostile input: escaped in HTML, in attributes and
+// in the data that the script reads. The page's content security policy names the script by its
+// SHA-256 and forbids everything else: no network, no eval, no forms, no frames.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "coordinator/report_tables.h"
+
+namespace consilium::coordinator {
+
+// The page, UTF-8. `report_json` is the text of ReportJson; of `tables`, coefficients.csv and
+// cv.csv are read, and a missing one leaves its section with a remark. Errors: kDataLoss
+// (report.json is not JSON, lacks a key, or has another schema; a table is damaged: names the file
+// and the key or line).
+[[nodiscard]] Result<std::string> ReportHtml(std::string_view report_json,
+                                             const std::vector<ReportTable>& tables);
+
+// `text` for use between tags and inside quoted attributes: & < > " ' escaped, bytes that are not
+// UTF-8 and control characters (C0 but tab and line feed, DEL, C1, bidirectional overrides) as
+// U+FFFD.
+[[nodiscard]] std::string EscapeHtml(std::string_view text);
+
+}  // namespace consilium::coordinator

@@ -1,0 +1,236 @@
+#include "coordinator/report_html.h"
+
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+#include <rapidcheck.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <fstream>
+
+#include "coordinator/report_json.h"
+#include "tests/support/sample_results.h"
+
+namespace consilium::coordinator {
+namespace {
+
+using test_support::SampleResults;
+
+std::string Html(const study::Results& results) {
+  auto html = ReportHtml(ReportJson(results), ReportTables(results));
+  EXPECT_TRUE(html.has_value()) << html.error().message;
+  return html.value_or("");
+}
+
+// What a reader without JavaScript has: the page before its first script element.
+std::string WithoutScripts(const std::string& html) { return html.substr(0, html.find("<script")); }
+
+std::size_t Count(const std::string& text, std::string_view piece) {
+  std::size_t count = 0;
+  for (auto at = text.find(piece); at != std::string::npos; at = text.find(piece, at + 1)) ++count;
+  return count;
+}
+
+TEST(ReportHtml, EverySentenceOfTheVerdictStandsInThePageWithoutJavaScript) {
+  study::Results results = SampleResults();
+  results.verdict.sentences.emplace_back(
+      "Discrimination did not fall, but it was low at home (0.57); a small fall is not a success.");
+  results.verdict.sentences.emplace_back("Not estimable in [age < 40]: 4 events (minimum 10).");
+  const std::string page = WithoutScripts(Html(results));
+  EXPECT_NE(page.find(EscapeHtml(results.verdict.sentence)), std::string::npos);
+  EXPECT_NE(page.find(results.verdict.word), std::string::npos);
+  for (const study::Criterion& criterion : results.verdict.criteria) {
+    EXPECT_NE(page.find(EscapeHtml(criterion.sentence)), std::string::npos) << criterion.name;
+  }
+  for (const std::string& sentence : results.verdict.sentences) {
+    EXPECT_NE(page.find(EscapeHtml(sentence)), std::string::npos) << sentence;
+  }
+  for (const std::string& sentence : results.disclosure_sentences) {
+    EXPECT_NE(page.find(EscapeHtml(sentence)), std::string::npos) << sentence;
+  }
+  for (const study::NetBenefitTest& test : results.net_benefit_tests) {
+    EXPECT_NE(page.find(EscapeHtml(test.sentence)), std::string::npos) << test.sentence;
+  }
+}
+
+TEST(ReportHtml, TheVerdictComesBeforeAnyTable) {
+  const std::string page = Html(SampleResults());
+  EXPECT_LT(page.find("INSUFFICIENT EVIDENCE"), page.find("<table"));
+}
+
+TEST(ReportHtml, EveryEstimateWithItsIntervalIsReadableWithoutJavaScript) {
+  const study::Results results = SampleResults();
+  const std::string page = WithoutScripts(Html(results));
+  for (const study::ResultRow& row : results.rows) {
+    if (row.status != study::RowStatus::kOk) continue;
+    const std::string cell = fmt::format("{:.3f}<small>[{:.3f}, {:.3f}]</small>", row.external_auc,
+                                         row.external_auc_ci.lower, row.external_auc_ci.upper);
+    EXPECT_NE(page.find(cell), std::string::npos) << row.key.held_out << ": " << cell;
+  }
+  EXPECT_NE(page.find("no answer by the deadline"), std::string::npos);
+  EXPECT_NE(page.find("<td class=\"n\">&lt;5</td>"), std::string::npos);
+  EXPECT_NE(page.find("wavelet-HLH_glcm_Imc2"), std::string::npos);
+  EXPECT_NE(page.find("excluded: no baseline scan"), std::string::npos);
+  EXPECT_EQ(page.find(">nan"), std::string::npos);
+  EXPECT_EQ(page.find(">null"), std::string::npos);
+}
+
+TEST(ReportHtml, GeneratedStudiesShowTheTruthBesideTheEstimateAndOthersHaveNoSuchColumn) {
+  study::Results results = SampleResults();
+  EXPECT_EQ(WithoutScripts(Html(results)).find("True external AUC"), std::string::npos);
+  for (study::ResultRow& row : results.rows) row.true_external_auc = 0.6789;
+  const std::string page = WithoutScripts(Html(results));
+  EXPECT_NE(page.find("True external AUC"), std::string::npos);
+  EXPECT_NE(page.find(">0.679<"), std::string::npos);
+}
+
+TEST(ReportHtml, HostileNamesNeverBecomeMarkup) {
+  const std::string hostile = "x\"'></script><script>alert(1)</script><img src=x onerror=alert(2)>";
+  study::Results results = SampleResults();
+  results.provenance.study = results.provenance.title = results.provenance.event = hostile;
+  results.provenance.primary = results.provenance.outcome = hostile;
+  results.provenance.roster = {hostile};
+  results.verdict.word = results.verdict.sentence = hostile;
+  results.verdict.sentences = {hostile};
+  results.verdict.criteria[0].title = results.verdict.criteria[0].sentence = hostile;
+  results.flow[hostile] = {hostile, hostile, {{hostile, 1}}};
+  results.disclosure[hostile] = {};
+  results.disclosure_sentences = {hostile};
+  const auto poison = [&](study::FitKey& key) {
+    key.model = key.features = key.harmonization = hostile;
+    key.held_out += hostile;
+  };
+  for (auto& row : results.rows) {
+    poison(row.key);
+    row.reason = row.institution = row.lambda_rule = hostile;
+  }
+  for (auto& row : results.summary)
+    row.model = row.features = row.harmonization = row.reason = hostile;
+  for (auto& row : results.roc) poison(row.key);
+  for (auto& row : results.calibration) poison(row.key);
+  for (auto& row : results.net_benefit_curves) poison(row.key);
+  for (auto& row : results.net_benefit_tests) {
+    poison(row.key);
+    row.sentence = hostile;
+  }
+  for (auto& row : results.coefficients) {
+    poison(row.key);
+    row.term += hostile;
+  }
+  for (auto& row : results.cv) poison(row.key);
+  for (auto& row : results.dropped_features) {
+    poison(row.key);
+    row.feature = row.reason = hostile;
+  }
+  const std::string page = Html(results);
+  EXPECT_EQ(page.find("<img"), std::string::npos);
+  EXPECT_EQ(page.find("<script>alert"), std::string::npos);
+  EXPECT_EQ(Count(page, "<script"), 2u);  // the data and the plots
+  EXPECT_EQ(Count(page, "</script"), 2u);
+  EXPECT_GT(Count(page, "&lt;script&gt;alert(1)"), 20u);
+  // Inside a quoted attribute too: no name may close the quote.
+  EXPECT_EQ(page.find("x\"'>"), std::string::npos);
+}
+
+TEST(ReportHtml, ThePolicyForbidsTheNetworkAndNamesTheScriptByItsDigest) {
+  const std::string page = Html(SampleResults());
+  EXPECT_NE(page.find("default-src 'none'; script-src 'sha256-"), std::string::npos);
+  const std::string before_scripts = WithoutScripts(page);
+  EXPECT_EQ(before_scripts.find("unsafe-eval"), std::string::npos);
+  EXPECT_EQ(before_scripts.find("http://"), std::string::npos);
+  EXPECT_EQ(before_scripts.find("https://"), std::string::npos);
+  EXPECT_EQ(before_scripts.find("src="), std::string::npos);
+}
+
+TEST(ReportHtml, EqualReportsGiveEqualPages) {
+  EXPECT_EQ(Html(SampleResults()), Html(SampleResults()));
+}
+
+TEST(ReportHtml, AnEmptyReportIsAPageAndSaysThatNothingWasAssessed) {
+  const std::string page = WithoutScripts(Html({}));
+  EXPECT_NE(page.find("NOT ASSESSED"), std::string::npos);
+  EXPECT_NE(page.find("No center was scored."), std::string::npos);
+  EXPECT_NE(page.find("No threshold was registered"), std::string::npos);
+}
+
+TEST(ReportHtml, FewerThanThreeCentersSayThatANewHospitalCannotBeDescribed) {
+  study::Results results = SampleResults();
+  results.summary.clear();
+  EXPECT_NE(WithoutScripts(Html(results)).find("Too few centers (k &lt; 3)"), std::string::npos);
+}
+
+TEST(ReportHtml, DamagedFilesAreNamed) {
+  const study::Results results = SampleResults();
+  const std::string json = ReportJson(results);
+  const auto cut = ReportHtml(json.substr(0, json.size() / 2), ReportTables(results));
+  ASSERT_FALSE(cut.has_value());
+  EXPECT_EQ(cut.error().code, ErrorCode::kDataLoss);
+  EXPECT_NE(cut.error().message.find("report.json"), std::string::npos);
+  const auto other_schema = ReportHtml("{\"schema\": \"other/9\"}", {});
+  ASSERT_FALSE(other_schema.has_value());
+  EXPECT_NE(other_schema.error().message.find("schema"), std::string::npos);
+  const auto no_rows = ReportHtml("{\"schema\": \"consilium.report/1\"}", {});
+  ASSERT_FALSE(no_rows.has_value());
+  EXPECT_NE(no_rows.error().message.find("report.json: results"), std::string::npos);
+  std::vector<ReportTable> tables = ReportTables(results);
+  tables[0].csv = "model,term\nlasso,age\n";
+  const auto no_column = ReportHtml(json, tables);
+  ASSERT_FALSE(no_column.has_value());
+  EXPECT_NE(no_column.error().message.find("coefficients.csv: line 1"), std::string::npos);
+}
+
+TEST(ReportHtml, MissingTablesLeaveARemark) {
+  const auto page = ReportHtml(ReportJson(SampleResults()), {});
+  ASSERT_TRUE(page.has_value());
+  EXPECT_NE(page->find("coefficients.csv was not at hand"), std::string::npos);
+}
+
+// A report.json that someone else wrote: any value of any type in any place is an error or a page.
+TEST(ReportHtml, NoReportJsonEndsTheProgram) {
+  const std::string json = ReportJson(SampleResults());
+  EXPECT_TRUE(rc::check([&] {
+    std::string damaged = json;
+    const auto at = *rc::gen::inRange<std::size_t>(0, damaged.size());
+    damaged[at] = *rc::gen::element('0', '"', '{', ']', ',', 'n', '\x80');
+    (void)ReportHtml(damaged, {});
+  }));
+  for (const char* value : {"null", "1", "\"text\"", "[]", "[[1]]", "{}", "[{\"points\": [3]}]",
+                            "{\"a\": 1}", "{\"sites\": {\"a\": 1}, \"sentences\": 2}"}) {
+    for (const char* key : {"verdict", "results", "summary", "roc", "calibration", "net_benefit",
+                            "dropped_features", "flow", "bytes_up", "disclosure", "provenance"}) {
+      const std::size_t begin = json.find(fmt::format("\n \"{}\": ", key));
+      ASSERT_NE(begin, std::string::npos) << key;
+      const std::size_t end = json.find("\n \"", begin + 1);
+      const std::string changed = json.substr(0, begin) + fmt::format("\n \"{}\": {}", key, value) +
+                                  (end == std::string::npos ? "}" : "," + json.substr(end));
+      (void)ReportHtml(changed, {});
+    }
+  }
+}
+
+TEST(EscapeHtml, EscapesMarkupAndReplacesWhatCouldReorderOrHideText) {
+  EXPECT_EQ(EscapeHtml("<a href=\"x\">&'"), "&lt;a href=&quot;x&quot;&gt;&amp;&#39;");
+  EXPECT_EQ(EscapeHtml("a\xE2\x80\xAE"
+                       "b"),
+            "a\xEF\xBF\xBD"
+            "b");
+  EXPECT_EQ(EscapeHtml(std::string("a\0b\x7F", 4)),
+            "a\xEF\xBF\xBD"
+            "b\xEF\xBF\xBD");
+  EXPECT_EQ(EscapeHtml("\xC2\x85"), "\xEF\xBF\xBD");
+  EXPECT_EQ(EscapeHtml("Z\xC3\xBCrich\t1"), "Z\xC3\xBCrich\t1");
+}
+
+// To look at the page: CONSILIUM_WRITE_SAMPLE_REPORT=/tmp/report.html report_test
+TEST(ReportHtml, TheSamplePageIsWrittenWhereTheReviewerAsks) {
+  const std::string page = Html(SampleResults());
+  EXPECT_GT(page.size(), 100'000u);
+  if (const char* path = std::getenv("CONSILIUM_WRITE_SAMPLE_REPORT")) {
+    std::ofstream out(path, std::ios::binary);
+    out << page;
+    EXPECT_TRUE(out.good()) << path;
+  }
+}
+
+}  // namespace
+}  // namespace consilium::coordinator

@@ -1,0 +1,126 @@
+#include "coordinator/report_tables.h"
+
+#include <gtest/gtest.h>
+#include <rapidcheck.h>
+
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+
+#include "tests/support/sample_results.h"
+
+namespace consilium::coordinator {
+namespace {
+
+using test_support::SampleResults;
+using Lines = std::vector<std::vector<std::string>>;
+
+Lines Read(const study::Results& results, const std::string& file_name) {
+  for (const ReportTable& table : ReportTables(results)) {
+    if (table.file_name == file_name) return ReadCsv(file_name, table.csv).value();
+  }
+  ADD_FAILURE() << "no table " << file_name;
+  return {};
+}
+
+double ToDouble(const std::string& field) {
+  double value = 0;
+  const auto [end, error] = std::from_chars(field.data(), field.data() + field.size(), value);
+  EXPECT_TRUE(error == std::errc() && end == field.data() + field.size()) << field;
+  return value;
+}
+
+TEST(ReportTables, CoefficientsHaveThePublishedColumnsAndTheFeatureSetLast) {
+  const Lines lines = Read(SampleResults(), "coefficients.csv");
+  const std::vector<std::string> header = {"model", "harmonization", "held_out", "lambda",
+                                           "term",  "coefficient",   "features"};
+  ASSERT_EQ(lines.front(), header);
+  const study::Results results = SampleResults();
+  ASSERT_EQ(lines.size(), results.coefficients.size() + 1);
+  for (std::size_t i = 0; i < results.coefficients.size(); ++i) {
+    EXPECT_EQ(ToDouble(lines[i + 1][3]), results.coefficients[i].lambda);
+    EXPECT_EQ(lines[i + 1][4], results.coefficients[i].term);
+    EXPECT_EQ(ToDouble(lines[i + 1][5]), results.coefficients[i].coefficient);
+    EXPECT_EQ(lines[i + 1][6], results.coefficients[i].key.features);
+  }
+}
+
+TEST(ReportTables, ResultsCarryTheSameDoublesAndEmptyFieldsWhereNothingIsDefined) {
+  const study::Results results = SampleResults();
+  const Lines lines = Read(results, "results.csv");
+  ASSERT_EQ(lines.size(), results.rows.size() + 1);
+  const auto column = [&](const std::string& name) {
+    const auto found = std::find(lines[0].begin(), lines[0].end(), name);
+    EXPECT_NE(found, lines[0].end()) << name;
+    return static_cast<std::size_t>(found - lines[0].begin());
+  };
+  for (std::size_t i = 0; i < results.rows.size(); ++i) {
+    const study::ResultRow& row = results.rows[i];
+    EXPECT_EQ(ToDouble(lines[i + 1][column("internal_auc")]), row.internal_auc);
+    EXPECT_EQ(ToDouble(lines[i + 1][column("internal_auc_upper")]), row.internal_auc_ci.upper);
+    const std::string& external = lines[i + 1][column("external_auc")];
+    if (std::isnan(row.external_auc)) {
+      EXPECT_EQ(external, "");
+    } else {
+      EXPECT_EQ(ToDouble(external), row.external_auc);
+    }
+    EXPECT_EQ(lines[i + 1][column("status")], Name(row.status));
+  }
+}
+
+TEST(ReportTables, EveryTableHasAHeaderAndLinesOfItsWidth) {
+  const std::vector<ReportTable> tables = ReportTables(SampleResults());
+  ASSERT_EQ(tables.size(), 11u);
+  for (const ReportTable& table : tables) {
+    const auto lines = ReadCsv(table.file_name, table.csv);
+    ASSERT_TRUE(lines.has_value()) << lines.error().message;
+    EXPECT_GT(lines->size(), 1u) << table.file_name;
+  }
+  for (const ReportTable& table : ReportTables({})) {
+    EXPECT_EQ(ReadCsv(table.file_name, table.csv).value().size(), 1u) << table.file_name;
+  }
+}
+
+TEST(ReportTables, TheCrossValidationCurveNamesItsChosenLambdas) {
+  const Lines lines = Read(SampleResults(), "cv.csv");
+  const auto chosen = [&](const std::string& rule) {
+    return std::count_if(lines.begin(), lines.end(),
+                         [&](const auto& line) { return line.back() == rule; });
+  };
+  const auto fits = static_cast<std::ptrdiff_t>(SampleResults().cv.size());
+  EXPECT_EQ(chosen("lambda.min"), fits);
+  EXPECT_EQ(chosen("lambda.1se"), fits);
+}
+
+TEST(ReadCsv, ReadsBackAnyNameThatWasWritten) {
+  EXPECT_TRUE(rc::check([](const std::string& feature, const std::string& reason) {
+    study::Results results;
+    results.dropped_features = {{{"a,b", "\"", "\n", "\r\n"}, feature, reason}};
+    const Lines lines = Read(results, "dropped_features.csv");
+    const std::vector<std::string> expected = {"a,b", "\"", "\n", "\r\n", feature, reason};
+    RC_ASSERT(lines.size() == 2u);
+    RC_ASSERT(lines[1] == expected);
+  }));
+}
+
+TEST(ReadCsv, SaysWhichLineIsDamaged) {
+  const auto open_quote = ReadCsv("cv.csv", "a,b\n1,\"2\n");
+  ASSERT_FALSE(open_quote.has_value());
+  EXPECT_EQ(open_quote.error().code, ErrorCode::kDataLoss);
+  EXPECT_NE(open_quote.error().message.find("cv.csv: line 2"), std::string::npos);
+  const auto too_long = ReadCsv("cv.csv", "a,b\n1,2\n1,2,3\n");
+  ASSERT_FALSE(too_long.has_value());
+  EXPECT_NE(too_long.error().message.find("line 3: found 3 fields, expected 2"), std::string::npos);
+  const auto text_after_quote = ReadCsv("cv.csv", "a,b\n\"1\"x,2\n");
+  ASSERT_FALSE(text_after_quote.has_value());
+  EXPECT_NE(text_after_quote.error().message.find("line 2"), std::string::npos);
+}
+
+TEST(ReadCsv, TakesCarriageReturnsAndAMissingLastLineFeed) {
+  const Lines lines = ReadCsv("x.csv", "a,b\r\n1,").value();
+  const Lines expected = {{"a", "b"}, {"1", ""}};
+  EXPECT_EQ(lines, expected);
+}
+
+}  // namespace
+}  // namespace consilium::coordinator
