@@ -29,6 +29,7 @@ struct FeatureGroup {
   std::string name;                  // "radiomics"
   std::vector<std::string> include;  // glob patterns (* and ?) on column names, or exact names, in order
   std::vector<std::string> exclude;
+  std::vector<std::string> columns;  // exact names in the order of the header, once resolved
 };
 
 struct FeatureSet {
@@ -39,7 +40,8 @@ struct FeatureSet {
 struct Harmonization {
   std::string name;                   // "none", "combat"
   std::string method = "none";        // "none" | "combat"
-  std::vector<std::string> preserve;  // variables whose effect is kept; never the outcome
+  std::vector<std::string> preserve;  // variables whose effect is kept; the outcome only by allow_outcome
+  bool allow_outcome = false;         // harmonization-only studies: no model is trained, so no label leaks
 };
 
 struct Model {
@@ -68,7 +70,9 @@ struct Thresholds {
 
 struct Folds {
   int count = 10;
-  std::string column;  // empty: keyed hash by patient within center and class
+  // Empty: keyed hash by patient within center and class. "cohort": each cohort file declares column or rule.
+  // Anything else: the column of that name in the site's table.
+  std::string column;
 };
 
 struct Privacy {
@@ -104,6 +108,7 @@ struct Study {
   Folds folds;
   Design design = Design::kNamedHeldOut;
   std::vector<std::string> held_out;  // kNamedHeldOut: the centers that take part in nothing before scoring
+  std::vector<std::string> consents;  // sites that accept what kLeaveOneCenterOut discloses
   std::string tuning = "reused";      // folds of lambda also give the internal AUC
   std::optional<Primary> primary;
   double margin = 0.10;
@@ -116,7 +121,8 @@ struct Study {
 
   // The study's list of feature columns, by group, in the study's order: exact names once resolved.
   std::vector<std::string> feature_columns;
-  Digest digest;  // of the file's bytes and the resolved columns
+  Digest file_digest;  // of the file's bytes
+  Digest digest;       // of the file's bytes and the resolved columns; equals file_digest until resolved
 };
 
 }  // namespace consilium::study
