@@ -9,9 +9,12 @@
 #include <limits>
 #include <map>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <set>
+#include <span>
 #include <utility>
 
+#include "base/csv.h"
 #include "base/digest.h"
 #include "coordinator/report_json.h"
 
@@ -62,7 +65,7 @@ list-style:none;max-width:none}
 .scroll{overflow-x:auto;margin:.6rem 0 1rem}
 table{border-collapse:collapse;font-size:.9rem;font-variant-numeric:tabular-nums;min-width:28rem}
 caption{text-align:left;padding:0 0 .4rem;font-size:.9rem;max-width:60rem}
-th,td{padding:.32rem .7rem .32rem 0;text-align:left;vertical-align:top;border-bottom:1px solid var(--line)}
+th,td{padding:.32rem 1rem .32rem 0;text-align:left;vertical-align:top;border-bottom:1px solid var(--line)}
 thead th{font-weight:600;color:var(--soft);vertical-align:bottom;border-bottom:2px solid var(--line)}
 tbody th{font-weight:600}
 tfoot th,tfoot td{border-top:2px solid var(--line);border-bottom:0;font-weight:600}
@@ -378,7 +381,7 @@ class Page {
     out_ += fmt::format(
         "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
         "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; "
-        "script-src 'sha256-{}'; style-src 'unsafe-inline'; base-uri 'none'; "
+        "script-src 'sha256-{}'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; "
         "form-action 'none'\">\n"
         "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"
         "<meta name=\"color-scheme\" content=\"light dark\">\n"
@@ -546,7 +549,7 @@ class Page {
         "with harmonization. The primary is shaded; the others are exploratory and were not "
         "corrected "
         "for being many.");
-    TableWriter table(out_, "Averages over held-out centers",
+    TableWriter table(out_, "Averages over held-out centers, with 95 % intervals",
                       {{"Model"},
                        {"Features"},
                        {"Harmonization"},
@@ -555,21 +558,22 @@ class Page {
                        {"Internal AUC", true},
                        {"External AUC", true},
                        {"New center", true},
-                       {"Fall, 95 %", true},
-                       {"Fall, 90 %", true},
-                       {"\u03C4\u00B2", true},
-                       {"I\u00B2", true},
+                       {"Fall", true},
+                       {"\u03C4\u00B2, I\u00B2", true},
                        {"Remark"}});
     for (const Json& row : Part(report_, "summary")) {
       const double i2 = Number(row, "I2");
+      std::string fall = Estimate(row, "delta", "delta_ci95");
+      if (const auto limits = Limits(row, "delta_ci90"); std::isfinite(limits.second)) {
+        fall += fmt::format("<small>90 %: {}</small>", Range(limits, 3));
+      }
+      std::string spread = Fixed(Number(row, "tau2"), 4);
+      if (std::isfinite(i2)) spread += fmt::format("<small>{} %</small>", Fixed(i2, 0));
       table.Row({NameText(Text(row, "model")), NameText(Text(row, "features")),
                  NameText(Text(row, "harmonization")), EscapeHtml(Text(row, "lambda_rule")),
                  Whole(Number(row, "k")), Fixed(Number(row, "mean_internal"), 3),
                  Estimate(row, "expit_mu", "ci"), Range(Limits(row, "prediction_interval"), 3),
-                 Estimate(row, "delta", "delta_ci95"), Range(Limits(row, "delta_ci90"), 3),
-                 Fixed(Number(row, "tau2"), 4),
-                 std::isfinite(i2) ? Fixed(i2, 0) + " %" : std::string(kDash),
-                 EscapeHtml(Text(row, "reason"))},
+                 fall, spread, EscapeHtml(Text(row, "reason"))},
                 Flag(row, "primary"));
     }
     table.End();
@@ -1104,51 +1108,45 @@ are many; the best of many is flattered by chance.</dd>
   std::string out_;
 };
 
-// A CSV file's lines, header first, with the columns found by name.
-struct NamedLines {
-  std::vector<std::vector<std::string>> lines;
-  std::map<std::string, std::size_t> column;
-
-  [[nodiscard]] const std::string& At(std::size_t line, const std::string& name) const {
-    return lines[line][column.at(name)];
-  }
-};
-
-// Errors: kDataLoss (damaged, or a column is absent). Empty lines: no such table.
-Result<NamedLines> Lines(const std::vector<ReportTable>& tables, std::string_view file_name,
-                         std::initializer_list<const char*> needed) {
-  NamedLines named;
+// The table of this name. No such file: a table without columns.
+// Errors: kDataLoss (damaged, or a column is absent).
+Result<CsvTable> TableNamed(const std::vector<ReportTable>& tables, std::string_view file_name,
+                            std::initializer_list<std::string_view> needed) {
   for (const ReportTable& table : tables) {
     if (table.file_name != file_name) continue;
-    auto lines = ReadCsv(file_name, table.csv);
-    if (!lines) return tl::unexpected<Error>(std::move(lines).error());
-    named.lines = std::move(*lines);
-    if (named.lines.empty()) break;
-    for (std::size_t i = 0; i < named.lines.front().size(); ++i) {
-      named.column.try_emplace(named.lines.front()[i], i);
+    auto parsed = ParseCsv(table.csv, file_name);
+    if (!parsed) {
+      return Fail(ErrorCode::kDataLoss,
+                  fmt::format("{}; write the report again", parsed.error().message));
     }
-    for (const char* name : needed) {
-      if (!named.column.contains(name)) {
+    for (const std::string_view name : needed) {
+      if (!parsed->Column(name)) {
         return Fail(ErrorCode::kDataLoss,
-                    fmt::format("{}: line 1: the column '{}' is not there; write the report again",
+                    fmt::format("{}:1: the column '{}' is not there; write the report again",
                                 file_name, name));
       }
     }
-    break;
+    return parsed;
   }
-  return named;
+  return CsvTable();
 }
 
-Result<double> CsvNumber(std::string_view file_name, std::size_t line, std::string_view column,
-                         const std::string& field) {
-  if (field.empty()) return std::numeric_limits<double>::quiet_NaN();
-  const Json value = Json::parse(field, nullptr, false);
-  if (!value.is_number()) {
+std::string CellText(const CsvTable& table, std::size_t row, std::string_view column) {
+  return CleanUtf8(table.Cell(row, *table.Column(column)));
+}
+
+// NaN for an empty cell. Errors: kDataLoss (not a number).
+Result<double> CellNumber(std::string_view file_name, const CsvTable& table, std::size_t row,
+                          std::string_view column) {
+  const std::string_view cell = table.Cell(row, *table.Column(column));
+  if (cell.empty()) return std::numeric_limits<double>::quiet_NaN();
+  const std::optional<double> value = ParseNumber(cell);
+  if (!value) {
     return Fail(ErrorCode::kDataLoss,
-                fmt::format("{}: line {}: column {}: expected a number; write the report again",
-                            file_name, line + 1, column));
+                fmt::format("{}:{}: column '{}': expected a number; write the report again",
+                            file_name, table.Line(row), column));
   }
-  return value.get<double>();
+  return *value;
 }
 
 // JSON inside a script element: no character that could end it, or that HTML gives a meaning to.
@@ -1245,15 +1243,16 @@ Result<std::string> ReportHtml(std::string_view report_json,
   }
 
   const Shown shown = ChooseShown(report);
-  const auto is_shown = [&](const NamedLines& named, std::size_t line) {
-    return named.At(line, "model") == shown.model && named.At(line, "features") == shown.features &&
-           named.At(line, "harmonization") == shown.harmonization;
+  const auto is_shown = [&](const CsvTable& table, std::size_t row) {
+    return CellText(table, row, "model") == shown.model &&
+           CellText(table, row, "features") == shown.features &&
+           CellText(table, row, "harmonization") == shown.harmonization;
   };
 
-  auto coefficients =
-      Lines(tables, "coefficients.csv",
-            {"model", "harmonization", "held_out", "lambda", "term", "coefficient", "features"});
-  if (!coefficients) return tl::unexpected<Error>(std::move(coefficients).error());
+  const auto coefficients = TableNamed(
+      tables, "coefficients.csv",
+      {"model", "harmonization", "held_out", "lambda", "term", "coefficient", "features"});
+  if (!coefficients) return tl::unexpected<Error>(coefficients.error());
   std::set<double> chosen_lambdas;  // a fit may come with more than its chosen lambda
   for (const Json& row : Part(report, "results")) {
     if (shown.Is(row) && std::isfinite(Number(row, "lambda"))) {
@@ -1262,18 +1261,18 @@ Result<std::string> ReportHtml(std::string_view report_json,
   }
   std::vector<FitTerm> shown_coefficients;
   Json coefficient_data = Json::array();
-  for (std::size_t i = 1; i < coefficients->lines.size(); ++i) {
+  for (std::size_t i = 0; i < coefficients->row_count(); ++i) {
     if (!is_shown(*coefficients, i)) continue;
-    const auto lambda = CsvNumber("coefficients.csv", i, "lambda", coefficients->At(i, "lambda"));
+    const auto lambda = CellNumber("coefficients.csv", *coefficients, i, "lambda");
     if (!lambda) return tl::unexpected<Error>(lambda.error());
-    if (!chosen_lambdas.empty() && std::isfinite(*lambda) && !chosen_lambdas.contains(*lambda))
+    if (!chosen_lambdas.empty() && std::isfinite(*lambda) && !chosen_lambdas.contains(*lambda)) {
       continue;
-    const auto value =
-        CsvNumber("coefficients.csv", i, "coefficient", coefficients->At(i, "coefficient"));
+    }
+    const auto value = CellNumber("coefficients.csv", *coefficients, i, "coefficient");
     if (!value) return tl::unexpected<Error>(value.error());
     if (!std::isfinite(*value)) continue;
-    const std::string fit = CleanUtf8(coefficients->At(i, "held_out"));
-    const std::string term = CleanUtf8(coefficients->At(i, "term"));
+    const std::string fit = CellText(*coefficients, i, "held_out");
+    const std::string term = CellText(*coefficients, i, "term");
     shown_coefficients.push_back({fit, term, *value});
     coefficient_data.push_back({{"model", shown.model},
                                 {"features", shown.features},
@@ -1283,20 +1282,20 @@ Result<std::string> ReportHtml(std::string_view report_json,
                                 {"coefficient", *value}});
   }
 
-  auto cv =
-      Lines(tables, "cv.csv",
-            {"model", "features", "harmonization", "held_out", "lambda", "cvm", "cvsd", "chosen"});
-  if (!cv) return tl::unexpected<Error>(std::move(cv).error());
+  const auto cv = TableNamed(
+      tables, "cv.csv",
+      {"model", "features", "harmonization", "held_out", "lambda", "cvm", "cvsd", "chosen"});
+  if (!cv) return tl::unexpected<Error>(cv.error());
   Json cv_data = Json::array();
-  for (std::size_t i = 1; i < cv->lines.size(); ++i) {
+  for (std::size_t i = 0; i < cv->row_count(); ++i) {
     if (!is_shown(*cv, i)) continue;
     Json row = {{"model", shown.model},
                 {"features", shown.features},
                 {"harmonization", shown.harmonization},
-                {"held_out", CleanUtf8(cv->At(i, "held_out"))},
-                {"chosen", CleanUtf8(cv->At(i, "chosen"))}};
+                {"held_out", CellText(*cv, i, "held_out")},
+                {"chosen", CellText(*cv, i, "chosen")}};
     for (const char* column : {"lambda", "cvm", "cvsd"}) {
-      const auto value = CsvNumber("cv.csv", i, column, cv->At(i, column));
+      const auto value = CellNumber("cv.csv", *cv, i, column);
       if (!value) return tl::unexpected<Error>(value.error());
       row[column] = *value;  // NaN is written as null
     }
@@ -1310,7 +1309,7 @@ Result<std::string> ReportHtml(std::string_view report_json,
                      {"report", report},
                      {"coefficients", std::move(coefficient_data)},
                      {"cv", cv_data}};
-  const bool has_coefficients = !coefficients->lines.empty();
+  const bool has_coefficients = coefficients->column_count() > 0;
   Page page(report, report_json,
             EscapeScriptData(data.dump(-1, ' ', true, Json::error_handler_t::replace)),
             std::move(shown_coefficients), has_coefficients, !cv_data.empty());

@@ -4,7 +4,8 @@
 
 #include <cmath>
 #include <cstdint>
-#include <utility>
+
+#include "base/csv.h"
 
 namespace consilium::coordinator {
 namespace {
@@ -12,60 +13,39 @@ namespace {
 using study::FitKey;
 using study::Interval;
 
-// One line after another, field by field.
-class CsvWriter {
+// A table of the report: base/csv.h with the cells that only reports have.
+class TableWriter {
  public:
-  explicit CsvWriter(std::string_view header) : csv_(header) { csv_ += '\n'; }
+  explicit TableWriter(const std::vector<std::string>& header) { csv_.Row(header); }
 
-  CsvWriter& Text(std::string_view text) {
-    Separate();
-    if (text.find_first_of(",\"\r\n") == std::string_view::npos) {
-      csv_ += text;
-      return *this;
-    }
-    csv_ += '"';
-    for (const char c : text) {
-      if (c == '"') csv_ += '"';
-      csv_ += c;
-    }
-    csv_ += '"';
+  TableWriter& Text(std::string_view text) {
+    csv_.Cell(text);
     return *this;
   }
-  CsvWriter& Number(double value) {
-    Separate();
-    if (std::isfinite(value)) csv_ += fmt::format("{}", value);
-    return *this;
+  TableWriter& Number(double value) {
+    return std::isfinite(value) ? Text(FormatNumber(value)) : Text("");
   }
   // A negative count does not exist: an empty field.
-  CsvWriter& Count(std::int64_t value) {
-    Separate();
-    if (value >= 0) csv_ += fmt::format("{}", value);
-    return *this;
+  TableWriter& Count(std::int64_t value) {
+    return value >= 0 ? Text(fmt::format("{}", value)) : Text("");
   }
-  CsvWriter& Flag(bool value) { return Text(value ? "true" : "false"); }
-  CsvWriter& Range(const Interval& interval) {
+  TableWriter& Flag(bool value) { return Text(value ? "true" : "false"); }
+  TableWriter& Range(const Interval& interval) {
     return Number(interval.lower).Number(interval.upper);
   }
-  CsvWriter& Key(const FitKey& key) {
+  TableWriter& Key(const FitKey& key) {
     return Text(key.model).Text(key.features).Text(key.harmonization).Text(key.held_out);
   }
-  void EndLine() {
-    csv_ += '\n';
-    at_line_start_ = true;
-  }
-  [[nodiscard]] std::string Take() { return std::move(csv_); }
+  void EndLine() { csv_.EndRow(); }
+  [[nodiscard]] std::string Take() { return csv_.text(); }
 
  private:
-  void Separate() {
-    if (!at_line_start_) csv_ += ',';
-    at_line_start_ = false;
-  }
-  std::string csv_;
-  bool at_line_start_ = true;
+  CsvWriter csv_;
 };
 
 std::string Coefficients(const study::Results& results) {
-  CsvWriter csv("model,harmonization,held_out,lambda,term,coefficient,features");
+  TableWriter csv(
+      {"model", "harmonization", "held_out", "lambda", "term", "coefficient", "features"});
   for (const study::Coefficient& row : results.coefficients) {
     csv.Text(row.key.model).Text(row.key.harmonization).Text(row.key.held_out);
     csv.Number(row.lambda).Text(row.term).Number(row.coefficient).Text(row.key.features).EndLine();
@@ -74,13 +54,38 @@ std::string Coefficients(const study::Results& results) {
 }
 
 std::string Rows(const study::Results& results) {
-  CsvWriter csv(
-      "model,features,harmonization,held_out,institution,lambda_rule,primary,status,reason,"
-      "n,events,nonevents,internal_auc,internal_auc_lower,internal_auc_upper,internal_auc_pooled,"
-      "internal_auc_pooled_bound,external_auc,external_auc_lower,external_auc_upper,"
-      "external_auc_wald_lower,external_auc_wald_upper,degradation,degradation_lower,"
-      "degradation_upper,lambda,nonzero,kkt_residual,path_length,counts,single_row_decides,"
-      "true_external_auc");
+  TableWriter csv({"model",
+                   "features",
+                   "harmonization",
+                   "held_out",
+                   "institution",
+                   "lambda_rule",
+                   "primary",
+                   "status",
+                   "reason",
+                   "n",
+                   "events",
+                   "nonevents",
+                   "internal_auc",
+                   "internal_auc_lower",
+                   "internal_auc_upper",
+                   "internal_auc_pooled",
+                   "internal_auc_pooled_bound",
+                   "external_auc",
+                   "external_auc_lower",
+                   "external_auc_upper",
+                   "external_auc_wald_lower",
+                   "external_auc_wald_upper",
+                   "degradation",
+                   "degradation_lower",
+                   "degradation_upper",
+                   "lambda",
+                   "nonzero",
+                   "kkt_residual",
+                   "path_length",
+                   "counts",
+                   "single_row_decides",
+                   "true_external_auc"});
   for (const study::ResultRow& row : results.rows) {
     csv.Key(row.key).Text(row.institution).Text(row.lambda_rule).Flag(row.primary);
     csv.Text(Name(row.status)).Text(row.reason);
@@ -97,11 +102,28 @@ std::string Rows(const study::Results& results) {
 }
 
 std::string Summary(const study::Results& results) {
-  CsvWriter csv(
-      "model,features,harmonization,lambda_rule,primary,k,expit_mu,ci_lower,ci_upper,"
-      "prediction_lower,prediction_upper,prediction_k2_lower,prediction_k2_upper,tau2,I2,"
-      "mean_internal,delta,delta_ci95_lower,delta_ci95_upper,delta_ci90_lower,delta_ci90_upper,"
-      "reason");
+  TableWriter csv({"model",
+                   "features",
+                   "harmonization",
+                   "lambda_rule",
+                   "primary",
+                   "k",
+                   "expit_mu",
+                   "ci_lower",
+                   "ci_upper",
+                   "prediction_lower",
+                   "prediction_upper",
+                   "prediction_k2_lower",
+                   "prediction_k2_upper",
+                   "tau2",
+                   "I2",
+                   "mean_internal",
+                   "delta",
+                   "delta_ci95_lower",
+                   "delta_ci95_upper",
+                   "delta_ci90_lower",
+                   "delta_ci90_upper",
+                   "reason"});
   for (const study::SummaryRow& row : results.summary) {
     csv.Text(row.model).Text(row.features).Text(row.harmonization).Text(row.lambda_rule);
     csv.Flag(row.primary).Count(row.k).Number(row.expit_mu).Range(row.ci);
@@ -113,7 +135,8 @@ std::string Summary(const study::Results& results) {
 }
 
 std::string Roc(const study::Results& results) {
-  CsvWriter csv("model,features,harmonization,held_out,false_positive_rate,true_positive_rate");
+  TableWriter csv({"model", "features", "harmonization", "held_out", "false_positive_rate",
+                   "true_positive_rate"});
   for (const study::RocCurve& curve : results.roc) {
     for (const study::RocPoint& point : curve.points) {
       csv.Key(curve.key).Number(point.false_positive_rate).Number(point.true_positive_rate);
@@ -124,10 +147,11 @@ std::string Roc(const study::Results& results) {
 }
 
 std::string Calibration(const study::Results& results) {
-  CsvWriter csv(
-      "model,features,harmonization,held_out,n,observed,expected,oe,oe_lower,oe_upper,"
-      "citl,citl_lower,citl_upper,intercept,intercept_lower,intercept_upper,"
-      "slope,slope_lower,slope_upper,brier,brier_lower,brier_upper,reason");
+  TableWriter csv(
+      {"model",       "features",  "harmonization",   "held_out",        "n",     "observed",
+       "expected",    "oe",        "oe_lower",        "oe_upper",        "citl",  "citl_lower",
+       "citl_upper",  "intercept", "intercept_lower", "intercept_upper", "slope", "slope_lower",
+       "slope_upper", "brier",     "brier_lower",     "brier_upper",     "reason"});
   for (const study::CalibrationRow& row : results.calibration) {
     csv.Key(row.key).Count(row.n).Number(row.observed).Number(row.expected);
     csv.Number(row.oe).Range(row.oe_ci).Number(row.citl).Range(row.citl_ci);
@@ -138,7 +162,8 @@ std::string Calibration(const study::Results& results) {
 }
 
 std::string NetBenefit(const study::Results& results) {
-  CsvWriter csv("model,features,harmonization,held_out,threshold,net_benefit,treat_all");
+  TableWriter csv(
+      {"model", "features", "harmonization", "held_out", "threshold", "net_benefit", "treat_all"});
   for (const study::NetBenefitCurve& curve : results.net_benefit_curves) {
     for (const study::NetBenefitPoint& point : curve.points) {
       csv.Key(curve.key).Number(point.threshold).Number(point.model).Number(point.treat_all);
@@ -149,9 +174,9 @@ std::string NetBenefit(const study::Results& results) {
 }
 
 std::string NetBenefitThresholds(const study::Results& results) {
-  CsvWriter csv(
-      "model,features,harmonization,held_out,threshold,k,against_none,against_none_lower,"
-      "against_all,against_all_lower,status,sentence");
+  TableWriter csv({"model", "features", "harmonization", "held_out", "threshold", "k",
+                   "against_none", "against_none_lower", "against_all", "against_all_lower",
+                   "status", "sentence"});
   for (const study::NetBenefitTest& row : results.net_benefit_tests) {
     csv.Key(row.key).Number(row.threshold).Count(row.k);
     csv.Number(row.against_none).Number(row.against_none_lower);
@@ -162,7 +187,8 @@ std::string NetBenefitThresholds(const study::Results& results) {
 }
 
 std::string Cv(const study::Results& results) {
-  CsvWriter csv("model,features,harmonization,held_out,lambda,cvm,cvsd,nonzero,chosen");
+  TableWriter csv({"model", "features", "harmonization", "held_out", "lambda", "cvm", "cvsd",
+                   "nonzero", "chosen"});
   for (const study::CvCurve& curve : results.cv) {
     for (const study::CvPoint& point : curve.points) {
       const bool is_min = point.lambda == curve.lambda_min;
@@ -180,7 +206,7 @@ std::string Cv(const study::Results& results) {
 }
 
 std::string Dropped(const study::Results& results) {
-  CsvWriter csv("model,features,harmonization,held_out,feature,reason");
+  TableWriter csv({"model", "features", "harmonization", "held_out", "feature", "reason"});
   for (const study::DroppedFeature& row : results.dropped_features) {
     csv.Key(row.key).Text(row.feature).Text(row.reason).EndLine();
   }
@@ -188,7 +214,7 @@ std::string Dropped(const study::Results& results) {
 }
 
 std::string Flow(const study::Results& results) {
-  CsvWriter csv("site,institution,role,step,reason,rows");
+  TableWriter csv({"site", "institution", "role", "step", "reason", "rows"});
   for (const auto& [site, flow] : results.flow) {
     std::int64_t number = 0;
     for (const federation::FlowStep& step : flow.steps) {
@@ -200,7 +226,7 @@ std::string Flow(const study::Results& results) {
 }
 
 std::string Disclosure(const study::Results& results) {
-  CsvWriter csv("site,answers,bytes_up,equations");
+  TableWriter csv({"site", "answers", "bytes_up", "equations"});
   for (const auto& [site, row] : results.disclosure) {
     csv.Text(site).Count(row.answers).Count(row.bytes_up).Count(row.equations).EndLine();
   }
@@ -223,63 +249,6 @@ std::vector<ReportTable> ReportTables(const study::Results& results) {
       {"flow.csv", Flow(results)},
       {"disclosure.csv", Disclosure(results)},
   };
-}
-
-Result<std::vector<std::vector<std::string>>> ReadCsv(std::string_view file_name,
-                                                      std::string_view csv) {
-  std::vector<std::vector<std::string>> lines;
-  std::size_t at = 0;
-  std::int64_t line_number = 0;
-  while (at < csv.size()) {
-    ++line_number;
-    const std::int64_t first_line = line_number;
-    std::vector<std::string> fields;
-    for (bool line_ended = false; !line_ended;) {
-      std::string field;
-      if (at < csv.size() && csv[at] == '"') {
-        ++at;
-        for (;; ++at) {
-          if (at >= csv.size()) {
-            return Fail(ErrorCode::kDataLoss,
-                        fmt::format("{}: line {}: a quote is opened and never closed; the file was "
-                                    "cut short or edited: write the report again",
-                                    file_name, first_line));
-          }
-          if (csv[at] == '"' && (at + 1 >= csv.size() || csv[at + 1] != '"')) break;
-          if (csv[at] == '"') ++at;
-          if (csv[at] == '\n') ++line_number;
-          field += csv[at];
-        }
-        ++at;
-      } else {
-        while (at < csv.size() && csv[at] != ',' && csv[at] != '\n' && csv[at] != '\r') {
-          field += csv[at++];
-        }
-      }
-      fields.push_back(std::move(field));
-      if (at < csv.size() && csv[at] == ',') {
-        ++at;
-        continue;
-      }
-      if (at < csv.size() && csv[at] == '\r') ++at;
-      if (at < csv.size() && csv[at] != '\n') {
-        return Fail(ErrorCode::kDataLoss,
-                    fmt::format("{}: line {}: expected a comma or the end of the line after field "
-                                "{}; write the report again",
-                                file_name, line_number, fields.size()));
-      }
-      ++at;
-      line_ended = true;
-    }
-    if (!lines.empty() && fields.size() != lines.front().size()) {
-      return Fail(ErrorCode::kDataLoss,
-                  fmt::format("{}: line {}: found {} fields, expected {} as in the first line; "
-                              "write the report again",
-                              file_name, first_line, fields.size(), lines.front().size()));
-    }
-    lines.push_back(std::move(fields));
-  }
-  return lines;
 }
 
 }  // namespace consilium::coordinator

@@ -2,15 +2,14 @@
 // spreadsheets.
 //
 // RFC 4180 with a line feed at the end of each line: a field with a comma, a quote or a line break
-// is quoted. A number that is not defined is an empty field; doubles are the shortest decimals that
-// read back to the same double. Columns of each file: docs/formats/report.md.
+// is quoted (base/csv.h reads them back). A number that is not defined is an empty field; doubles
+// are the shortest decimals that read back to the same double. Columns of each file:
+// docs/formats/report.md.
 #pragma once
 
 #include <string>
-#include <string_view>
 #include <vector>
 
-#include "base/result.h"
 #include "study/results.h"
 
 namespace consilium::coordinator {
@@ -24,11 +23,5 @@ struct ReportTable {
 // net_benefit_thresholds.csv, cv.csv, dropped_features.csv, flow.csv, disclosure.csv, in this
 // order.
 [[nodiscard]] std::vector<ReportTable> ReportTables(const study::Results& results);
-
-// The fields of a CSV text, by line; the inverse of what ReportTables writes, and \r\n is accepted.
-// Errors: kDataLoss (a quote is not closed, text follows a closing quote, or a line has another
-// number of fields than the first: names file and line).
-[[nodiscard]] Result<std::vector<std::vector<std::string>>> ReadCsv(std::string_view file_name,
-                                                                    std::string_view csv);
 
 }  // namespace consilium::coordinator

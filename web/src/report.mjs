@@ -47,10 +47,9 @@ function config(colors) {
       domainColor: colors.grid,
       tickColor: colors.grid,
     },
-    header: { labelColor: colors.ink, labelFontSize: 13, titleColor: colors.soft, labelLimit: 260 },
     legend: { labelColor: colors.ink, titleColor: colors.soft, labelFontSize: 12, labelLimit: 260 },
     text: { color: colors.ink, fontSize: 12 },
-    facet: { spacing: 26 },
+    concat: { spacing: 26 },
   };
 }
 
@@ -100,7 +99,7 @@ function forest(colors) {
   const all = [...rows, ...averages];
   const domain = aucDomain(all.flatMap((row) => [row.auc, row.lower]));
   const y = nominal('center', { sort: all.map((row) => row.center), scale: { padding: 0.5 } });
-  const x = (field) => numeric(field, 'External AUC (95 % interval)', { scale: { domain } });
+  const x = (field) => numeric(field, 'External AUC (95 % interval)', { scale: { domain }, axis: { tickCount: 8 } });
   const lines = [{ at: 0.5, label: 'chance' }];
   if (pooled && pooled.mean_internal !== null) {
     lines.push({ at: pooled.mean_internal, label: 'internal' });
@@ -180,7 +179,7 @@ function dumbbell(colors) {
   const harmonizations = [...new Set(rows.map((row) => row.harmonization))];
   const domain = aucDomain(ends.map((row) => row.auc));
   const x = (field) => numeric(field, 'AUC', { scale: { domain, zero: false } });
-  const panel = (name, index) => ({
+  const panel = (name) => ({
     title: { text: `harmonization: ${name}`, color: colors.ink, fontSize: 13, fontWeight: 'normal' },
     width: 330,
     height: { step: 26 },
@@ -199,12 +198,12 @@ function dumbbell(colors) {
           color: nominal('where', {
             sort: ['internal', 'external'],
             scale: { domain: ['internal', 'external'], range: [colors.a, colors.b] },
-            legend: index === 0 ? { orient: 'top' } : null,
+            legend: { orient: 'top' },
           }),
           shape: nominal('where', {
             sort: ['internal', 'external'],
             scale: { domain: ['internal', 'external'], range: ['circle', 'square'] },
-            legend: index === 0 ? { orient: 'top' } : null,
+            legend: { orient: 'top' },
           }),
         },
       },
@@ -213,126 +212,130 @@ function dumbbell(colors) {
   return { concat: harmonizations.map(panel), columns: 2, resolve: { scale: { color: 'shared', shape: 'shared' } } };
 }
 
-function roc(colors) {
-  const curves = report.roc.filter(isShown);
-  if (curves.length === 0) return null;
-  const values = curves.flatMap((curve) =>
-    curve.points.map(([fpr, tpr], order) => ({ center: curve.held_out, fpr, tpr, order })),
-  );
-  const unit = { scale: { domain: [0, 1] }, axis: { values: [0, 0.25, 0.5, 0.75, 1] } };
+// One panel a center, each with axes of its own.
+function panels(rows, panel) {
+  const centers = [...new Set(rows.map((row) => row.center))];
   return {
-    data: { values },
-    facet: { ...nominal('center'), header: { title: null } },
+    concat: centers.map((center) =>
+      panel(
+        center,
+        rows.filter((row) => row.center === center),
+      ),
+    ),
     columns: kColumns,
-    spec: {
-      width: kPanel,
-      height: kPanel,
-      layer: [
-        {
-          data: { values: [{ from: 0, to: 1 }] },
-          mark: { type: 'rule', strokeDash: [4, 4], color: colors.soft },
-          encoding: {
-            x: { field: 'from', type: 'quantitative' },
-            y: { field: 'from', type: 'quantitative' },
-            x2: { field: 'to' },
-            y2: { field: 'to' },
-          },
-        },
-        {
-          mark: { type: 'line', color: colors.a, strokeWidth: 2, point: { color: colors.a, size: 14 } },
-          encoding: {
-            x: numeric('fpr', '1 \u2212 specificity', unit),
-            y: numeric('tpr', 'Sensitivity', unit),
-            order: { field: 'order', type: 'quantitative' },
-          },
-        },
-      ],
-    },
   };
+}
+
+const panelTitle = (text, colors) => ({
+  text,
+  color: colors.ink,
+  fontSize: 13,
+  fontWeight: 'normal',
+  limit: kPanel,
+});
+
+const kUnit = { scale: { domain: [0, 1] }, axis: { values: [0, 0.25, 0.5, 0.75, 1], format: '.2~f' } };
+
+const diagonal = (colors) => ({
+  data: { values: [{ from: 0, to: 1 }] },
+  mark: { type: 'rule', strokeDash: [4, 4], color: colors.soft },
+  encoding: {
+    x: { field: 'from', type: 'quantitative' },
+    y: { field: 'from', type: 'quantitative' },
+    x2: { field: 'to' },
+    y2: { field: 'to' },
+  },
+});
+
+function roc(colors) {
+  const rows = report.roc
+    .filter(isShown)
+    .flatMap((curve) =>
+      curve.points.map(([fpr, tpr], order) => ({ center: curve.held_out, fpr, tpr, order })),
+    );
+  if (rows.length === 0) return null;
+  return panels(rows, (center, values) => ({
+    title: panelTitle(center, colors),
+    width: kPanel,
+    height: kPanel,
+    layer: [
+      diagonal(colors),
+      {
+        data: { values },
+        mark: { type: 'line', color: colors.a, strokeWidth: 2, point: { color: colors.a, size: 14 } },
+        encoding: {
+          x: numeric('fpr', '1 \u2212 specificity', kUnit),
+          y: numeric('tpr', 'Sensitivity', kUnit),
+          order: { field: 'order', type: 'quantitative' },
+        },
+      },
+    ],
+  }));
 }
 
 function calibration(colors) {
-  const values = report.calibration
-    .filter(isShown)
-    .flatMap((row) =>
-      row.groups
-        .filter((group) => group.n > 0)
-        .map((group) => ({
-          center: row.held_out,
-          risk: group.mean_risk,
-          observed: group.events / group.n,
-          n: group.n,
-        })),
-    );
-  if (values.length === 0) return null;
-  const unit = { scale: { domain: [0, 1] }, axis: { values: [0, 0.25, 0.5, 0.75, 1] } };
-  return {
-    data: { values },
-    facet: { ...nominal('center'), header: { title: null } },
-    columns: kColumns,
-    spec: {
-      width: kPanel,
-      height: kPanel,
-      layer: [
-        {
-          data: { values: [{ from: 0, to: 1 }] },
-          mark: { type: 'rule', strokeDash: [4, 4], color: colors.soft },
-          encoding: {
-            x: { field: 'from', type: 'quantitative' },
-            y: { field: 'from', type: 'quantitative' },
-            x2: { field: 'to' },
-            y2: { field: 'to' },
-          },
-        },
-        {
-          mark: { type: 'line', color: colors.a, strokeWidth: 1.5, point: false },
-          encoding: { x: numeric('risk', 'Predicted risk', unit), y: numeric('observed', 'Observed share', unit) },
-        },
-        {
-          mark: { type: 'point', filled: true, color: colors.a, opacity: 1 },
-          encoding: {
-            x: numeric('risk', 'Predicted risk', unit),
-            y: numeric('observed', 'Observed share', unit),
-            size: numeric('n', 'cases', { legend: null, scale: { range: [25, 150] } }),
-          },
-        },
-      ],
-    },
-  };
+  const rows = report.calibration.filter(isShown).flatMap((row) =>
+    row.groups
+      .filter((group) => group.n > 0)
+      .map((group) => ({
+        center: row.held_out,
+        risk: group.mean_risk,
+        observed: group.events / group.n,
+        n: group.n,
+      })),
+  );
+  if (rows.length === 0) return null;
+  const x = numeric('risk', 'Predicted risk', kUnit);
+  const y = numeric('observed', 'Observed share', kUnit);
+  return panels(rows, (center, values) => ({
+    title: panelTitle(center, colors),
+    width: kPanel,
+    height: kPanel,
+    layer: [
+      diagonal(colors),
+      { data: { values }, mark: { type: 'line', color: colors.a, strokeWidth: 1.5 }, encoding: { x, y } },
+      {
+        data: { values },
+        mark: { type: 'point', filled: true, color: colors.a, opacity: 1 },
+        encoding: { x, y, size: numeric('n', 'cases', { legend: null, scale: { range: [25, 110] } }) },
+      },
+    ],
+  }));
 }
 
 function decision(colors) {
-  const curves = report.net_benefit.curves.filter((curve) => isShown(curve) && curve.held_out !== '');
-  if (curves.length === 0) return null;
-  const values = curves.flatMap((curve) =>
-    curve.points.flatMap((point) => [
-      { center: curve.held_out, threshold: point.threshold, who: 'model', benefit: point.model },
-      { center: curve.held_out, threshold: point.threshold, who: 'treat all', benefit: point.treat_all },
-      { center: curve.held_out, threshold: point.threshold, who: 'treat none', benefit: 0 },
-    ]),
-  );
-  const best = Math.max(0.02, ...values.map((row) => row.benefit ?? 0));
+  const rows = report.net_benefit.curves
+    .filter((curve) => isShown(curve) && curve.held_out !== '')
+    .flatMap((curve) =>
+      curve.points.flatMap((point) => [
+        { center: curve.held_out, threshold: point.threshold, who: 'model', benefit: point.model },
+        { center: curve.held_out, threshold: point.threshold, who: 'treat all', benefit: point.treat_all },
+        { center: curve.held_out, threshold: point.threshold, who: 'treat none', benefit: 0 },
+      ]),
+    );
+  if (rows.length === 0) return null;
+  const best = Math.max(0.02, ...rows.map((row) => row.benefit ?? 0));
   const names = ['model', 'treat all', 'treat none'];
-  return {
-    data: { values },
-    facet: { ...nominal('center'), header: { title: null } },
-    columns: kColumns,
-    spec: {
+  return panels(rows, (center, values) => {
+    const legend = { orient: 'top', title: null };
+    return {
+      title: panelTitle(center, colors),
       width: kPanel,
       height: 190,
       layer: [
         {
+          data: { values },
           mark: { type: 'line', clip: true, strokeWidth: 2 },
           encoding: {
             x: numeric('threshold', 'Threshold probability', { scale: { domain: [0, 1] } }),
             y: numeric('benefit', 'Net benefit', { scale: { domain: [-best / 4, best * 1.05] } }),
             color: nominal('who', {
               scale: { domain: names, range: [colors.a, colors.b, colors.soft] },
-              legend: { orient: 'top', title: null },
+              legend,
             }),
             strokeDash: nominal('who', {
               scale: { domain: names, range: [[1, 0], [6, 3], [2, 2]] },
-              legend: { orient: 'top', title: null },
+              legend,
             }),
           },
         },
@@ -342,8 +345,18 @@ function decision(colors) {
           encoding: { x: { field: 'at', type: 'quantitative' } },
         },
       ],
-    },
-  };
+    };
+  });
+}
+
+// Round numbers inside [low, high]: decades, or 1, 2, 5 of each where there are few decades.
+function logTicks(low, high) {
+  const steps = Math.log10(high / low) > 2.5 ? [1] : [1, 2, 5];
+  const ticks = [];
+  for (let power = Math.floor(Math.log10(low)); power <= Math.ceil(Math.log10(high)); ++power) {
+    for (const step of steps) ticks.push(Number(`${step}e${power}`));
+  }
+  return ticks.filter((tick) => tick >= low && tick <= high);
 }
 
 // Deviance over the path. Chosen lambdas as lines.
@@ -351,7 +364,7 @@ function crossValidation(colors) {
   const rows = data.cv
     .filter((row) => isShown(row) && row.cvm !== null && row.lambda > 0)
     .map((row) => ({
-      fit: `without ${row.held_out}`,
+      center: row.held_out,
       lambda: row.lambda,
       cvm: row.cvm,
       low: row.cvsd === null ? row.cvm : row.cvm - row.cvsd,
@@ -364,43 +377,45 @@ function crossValidation(colors) {
   );
   const x = numeric('lambda', 'lambda (log scale)', {
     scale: { type: 'log', nice: false },
-    axis: { format: '.0e', tickCount: 4 },
+    axis: {
+      values: logTicks(
+        rows.reduce((low, row) => Math.min(low, row.lambda), Infinity),
+        rows.reduce((high, row) => Math.max(high, row.lambda), 0),
+      ),
+      format: '~g',
+      labelOverlap: true,
+    },
   });
-  const fits = [...new Set(rows.map((row) => row.fit))];
   const rules = ['lambda.min', 'lambda.1se'];
-  const panel = (fit, index) => ({
-    title: { text: fit, color: colors.ink, fontSize: 13, fontWeight: 'normal', limit: kPanel },
-    width: kPanel,
-    height: 170,
-    layer: [
-      {
-        data: { values: rows.filter((row) => row.fit === fit) },
-        mark: { type: 'rule', color: colors.grid, strokeWidth: 2 },
-        encoding: { x, y: numeric('low', 'Deviance', { scale: { zero: false } }), y2: { field: 'high' } },
-      },
-      {
-        data: { values: rows.filter((row) => row.fit === fit) },
-        mark: { type: 'point', filled: true, size: 16, color: colors.a, opacity: 1 },
-        encoding: { x, y: numeric('cvm', 'Deviance', { scale: { zero: false } }) },
-      },
-      {
-        data: { values: chosen.filter((row) => row.fit === fit) },
-        mark: { type: 'rule', strokeWidth: 1.5 },
-        encoding: {
-          x,
-          color: nominal('rule', {
-            scale: { domain: rules, range: [colors.b, colors.c] },
-            legend: index === 0 ? { orient: 'top' } : null,
-          }),
-          strokeDash: nominal('rule', {
-            scale: { domain: rules, range: [[1, 0], [5, 3]] },
-            legend: index === 0 ? { orient: 'top' } : null,
-          }),
+  return panels(rows, (center, values) => {
+    const legend = { orient: 'top' };
+    return {
+      title: panelTitle(`without ${center}`, colors),
+      width: kPanel,
+      height: 170,
+      layer: [
+        {
+          data: { values },
+          mark: { type: 'rule', color: colors.grid, strokeWidth: 2 },
+          encoding: { x, y: numeric('low', 'Deviance', { scale: { zero: false } }), y2: { field: 'high' } },
         },
-      },
-    ],
+        {
+          data: { values },
+          mark: { type: 'point', filled: true, size: 16, color: colors.a, opacity: 1 },
+          encoding: { x, y: numeric('cvm', 'Deviance', { scale: { zero: false } }) },
+        },
+        {
+          data: { values: chosen.filter((row) => row.center === center) },
+          mark: { type: 'rule', strokeWidth: 1.5 },
+          encoding: {
+            x,
+            color: nominal('rule', { scale: { domain: rules, range: [colors.b, colors.c] }, legend }),
+            strokeDash: nominal('rule', { scale: { domain: rules, range: [[1, 0], [5, 3]] }, legend }),
+          },
+        },
+      ],
+    };
   });
-  return { concat: fits.map(panel), columns: kColumns };
 }
 
 // How many fits kept a term: what can be compared between terms whose units differ.

@@ -176,7 +176,7 @@ TEST(ReportHtml, DamagedFilesAreNamed) {
   tables[0].csv = "model,term\nlasso,age\n";
   const auto no_column = ReportHtml(json, tables);
   ASSERT_FALSE(no_column.has_value());
-  EXPECT_NE(no_column.error().message.find("coefficients.csv: line 1"), std::string::npos);
+  EXPECT_NE(no_column.error().message.find("coefficients.csv:1"), std::string::npos);
 }
 
 TEST(ReportHtml, MissingTablesLeaveARemark) {
