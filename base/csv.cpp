@@ -278,9 +278,13 @@ CsvWriter& CsvWriter::Cell(std::string_view text) {
   if (cells_in_row_++ > 0) text_.push_back(separator_);
   row_is_one_empty_cell_ = cells_in_row_ == 1 && text.empty();
   const char special[] = {separator_, '"', '\r', '\n', '\0'};
-  // A leading byte order mark would be read as one; quotes keep it text.
-  const bool quote = text.find_first_of(special) != std::string_view::npos ||
-                     (text_.empty() && text.substr(0, 3) == "\xef\xbb\xbf");
+  // Spaces at the ends survive any reader in quotes; so does a first cell that would pass for a
+  // byte order mark or another kind of file.
+  const bool quote =
+      text.find_first_of(special) != std::string_view::npos ||
+      Trimmed(text).size() != text.size() ||
+      (text_.empty() && !text.empty() &&
+       std::string_view("\xef\xff\xfeP").find(text.front()) != std::string_view::npos);
   if (!quote) {
     text_ += text;
     return *this;
