@@ -70,7 +70,7 @@ thead th{font-weight:600;color:var(--soft);vertical-align:bottom;border-bottom:2
 tbody th{font-weight:600}
 tfoot th,tfoot td{border-top:2px solid var(--line);border-bottom:0;font-weight:600}
 td.n,th.n{text-align:right;white-space:nowrap}
-td small{display:block;color:var(--soft);font-size:.82rem;white-space:nowrap}
+td small,th small{font-weight:normal;display:block;color:var(--soft);font-size:.82rem;white-space:nowrap}
 tr.primary th,tr.primary td{background:var(--panel)}
 figure{margin:1rem 0 1.6rem}
 figcaption{font-size:.9rem;max-width:48rem;margin-top:.3rem}
@@ -239,7 +239,8 @@ void Figure(std::string& out, std::string_view name, std::string_view caption) {
   out += fmt::format(
       "<figure><div class=\"plot\" role=\"img\" data-figure=\"{0}\" aria-label=\"{1}\">"
       "<noscript><p class=\"remark\">A plot of these numbers appears here when JavaScript is on; "
-      "the tables say the same.</p></noscript></div>\n<figcaption>{1}</figcaption></figure>\n",
+      "the tables and CSV files say the "
+      "same.</p></noscript></div>\n<figcaption>{1}</figcaption></figure>\n",
       name, caption);
 }
 
@@ -553,7 +554,6 @@ class Page {
                       {{"Model"},
                        {"Features"},
                        {"Harmonization"},
-                       {"\u03BB rule"},
                        {"Centers", true},
                        {"Internal AUC", true},
                        {"External AUC", true},
@@ -569,8 +569,11 @@ class Page {
       }
       std::string spread = Fixed(Number(row, "tau2"), 4);
       if (std::isfinite(i2)) spread += fmt::format("<small>{} %</small>", Fixed(i2, 0));
-      table.Row({NameText(Text(row, "model")), NameText(Text(row, "features")),
-                 NameText(Text(row, "harmonization")), EscapeHtml(Text(row, "lambda_rule")),
+      std::string model = NameText(Text(row, "model"));
+      if (const std::string rule = Text(row, "lambda_rule"); !rule.empty()) {
+        model += fmt::format("<small>{}</small>", EscapeHtml(rule));
+      }
+      table.Row({model, NameText(Text(row, "features")), NameText(Text(row, "harmonization")),
                  Whole(Number(row, "k")), Fixed(Number(row, "mean_internal"), 3),
                  Estimate(row, "expit_mu", "ci"), Range(Limits(row, "prediction_interval"), 3),
                  fall, spread, EscapeHtml(Text(row, "reason"))},

@@ -1,10 +1,11 @@
 // report.html: the report as one file that opens anywhere, and fetches nothing.
 //
 // Written from report.json and the CSV tables alone, so that anyone who holds them can write it
-// again. Every number stands in a table; the plots (Vega-Lite, bundled, web/) repeat them and may
-// be switched off with JavaScript. Every name is hostile input: escaped in HTML, in attributes and
-// in the data that the script reads. The page's content security policy names the script by its
-// SHA-256 and forbids everything else: no network, no eval, no forms, no frames.
+// again. Every estimate stands in a table and the points of every curve in a CSV file; the plots
+// (Vega-Lite, bundled from web/) repeat them, and all else reads without JavaScript. Every name is
+// hostile input: escaped in HTML, in attributes and in the data that the script reads. The page's
+// content security policy names the script by its SHA-256 and forbids everything else: no network,
+// no eval, no forms, no frames.
 #pragma once
 
 #include <string>
