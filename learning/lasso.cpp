@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <optional>
 
 #include "base/portable_math.h"
 
@@ -24,6 +25,8 @@ constexpr int kGlmnetLambdasBeforeStop = 5;  // glmnet.control(mnlam)
 constexpr double kGlmnetDevianceFlat = 1e-5;     // glmnet.control(fdev)
 constexpr double kGlmnetDevianceExplained = 0.999;  // glmnet.control(devmax)
 constexpr int kRisesBeforeStop = 5;
+constexpr double kScreenShare = 0.97;         // of the block's smallest lambda: this close counts as about to enter
+constexpr int kRoundsBeforeOwnCurvature = 8;  // of one block
 
 Eigen::MatrixXd Scalar(double value) { return Eigen::MatrixXd::Constant(1, 1, value); }
 
@@ -74,58 +77,91 @@ struct Fit {
   [[nodiscard]] Eigen::Index p() const { return input.moments.mean.size(); }
 };
 
-// The columns whose curvature is worth asking: active anywhere in the block, then those whose gradient is
-// closest to entering, within the rule's bound.
-std::vector<int> ScreenColumns(const Fit& fit, const std::vector<PathPoint>& points, double lambda_end,
+// The columns whose curvature is worth asking: active at a point, or about to enter by its exact gradient;
+// at most what the disclosure rule allows, the strongest first.
+std::vector<int> ScreenColumns(const Fit& fit, const std::vector<const PathPoint*>& points, double lambda_end,
                                const LassoOptions& options) {
   const auto cap = static_cast<std::size_t>(
       std::max(1.0, std::floor((options.strict_curvature ? kStrictShare : 1.0) * fit.rows()) - 1));
   std::vector<bool> active(static_cast<std::size_t>(fit.p()), false);
   Eigen::VectorXd strength = Eigen::VectorXd::Zero(fit.p());
-  for (const PathPoint& point : points) {
+  for (const PathPoint* point : points) {
     for (Eigen::Index j = 0; j < fit.p(); ++j) {
-      if (point.beta(j) != 0) active[static_cast<std::size_t>(j)] = true;
-      if (point.gradient.size() == fit.p()) strength(j) = std::max(strength(j), std::fabs(point.gradient(j)));
+      if (point->beta(j) != 0) active[static_cast<std::size_t>(j)] = true;
+      if (point->gradient.size() == fit.p()) strength(j) = std::max(strength(j), std::fabs(point->gradient(j)));
     }
   }
   std::vector<int> order;
   for (int j = 0; j < static_cast<int>(fit.p()); ++j) {
-    if (active[static_cast<std::size_t>(j)] || strength(j) >= 0.9 * lambda_end) order.push_back(j);
+    if (active[static_cast<std::size_t>(j)] || strength(j) >= kScreenShare * lambda_end) order.push_back(j);
   }
-  std::stable_sort(order.begin(), order.end(), [&](int a, int b) {
-    const bool active_a = active[static_cast<std::size_t>(a)], active_b = active[static_cast<std::size_t>(b)];
-    if (active_a != active_b) return active_a;
-    return strength(a) > strength(b);
+  std::stable_sort(order.begin(), order.end(), [&](int x, int y) {
+    const bool active_x = active[static_cast<std::size_t>(x)], active_y = active[static_cast<std::size_t>(y)];
+    if (active_x != active_y) return active_x;
+    return strength(x) > strength(y);
   });
   if (order.size() > cap) order.resize(cap);
   std::sort(order.begin(), order.end());
   return order;
 }
 
+// One lambda on its way to its optimum.
+struct Open {
+  PathPoint point;      // best so far, with its gradient
+  PathPoint candidate;  // asked, or to be asked
+  double objective = 0;
+  bool closed = false;
+  int rises = 0;        // candidates in a row that raised the objective
+  double damping = 1;
+  std::optional<Curvature> own;  // the shared curvature, corrected by this lambda's secants
+};
+
+// Puts what a step showed about the curvature into `own` (BFGS: Nocedal & Wright 2006, eq. 6.19), so that
+// the curvature of a neighbouring lambda becomes that of this one after a few steps.
+void LearnCurvature(const PathPoint& from, const PathPoint& to, Curvature& own) {
+  const Eigen::Index order = own.matrix.rows();
+  Eigen::VectorXd step(order), change(order);
+  step(0) = to.intercept - from.intercept;
+  change(0) = to.score - from.score;
+  for (Eigen::Index k = 1; k < order; ++k) {
+    const int j = own.columns[static_cast<std::size_t>(k - 1)];
+    step(k) = to.beta(j) - from.beta(j);
+    change(k) = to.gradient(j) - from.gradient(j);
+  }
+  for (Eigen::Index j = 0; j < to.beta.size(); ++j) {
+    if (own.position(j) < 0 && to.beta(j) != from.beta(j)) return;  // the change is not of these columns alone
+  }
+  Eigen::VectorXd bent = Eigen::VectorXd::Zero(order);
+  for (Eigen::Index k = 0; k < order; ++k) {
+    if (step(k) == 0) continue;
+    for (Eigen::Index i = 0; i < order; ++i) bent(i) += own.matrix(i, k) * step(k);
+  }
+  double measured = 0, modelled = 0;
+  for (Eigen::Index k = 0; k < order; ++k) {
+    measured += step(k) * change(k);
+    modelled += step(k) * bent(k);
+  }
+  if (!(measured > 1e-3 * modelled && modelled > 0)) return;  // rounding, or no step at all
+  for (Eigen::Index k = 0; k < order; ++k) {
+    const double add = change(k) / measured, remove = bent(k) / modelled;
+    for (Eigen::Index i = 0; i < order; ++i) own.matrix(i, k) += change(i) * add - bent(i) * remove;
+  }
+}
+
 // Brings lambdas [first, last) of one fit to their optimum. The points come back closed in fit.points.
 Task<int> AdvanceBlock(Sums& sums, Fit& fit, const std::vector<double>& lambda, std::size_t first, std::size_t last,
                        LassoOptions options) {
   const std::size_t count = last - first;
-  struct Open {
-    PathPoint point;       // last accepted, with its gradient
-    PathPoint candidate;   // asked or to be asked
-    double objective = 0;
-    bool has_point = false;
-    bool closed = false;
-    int halvings = 0;
-    double damping = 1;
-  };
   std::vector<Open> open(count);
   const PathPoint anchor = fit.points.empty() ? fit.null_point : fit.points.back();
-  const Curvature* known = fit.has_curvature ? &fit.curvature : nullptr;
-  QuadraticOptions quadratic;
   PathPoint start = anchor;
   for (std::size_t k = 0; k < count; ++k) {
-    open[k].candidate = SolvePenalizedQuadratic(anchor, known, lambda[first + k], start, quadratic);
+    open[k].point = anchor;
+    open[k].objective = Objective(anchor, lambda[first + k]);
+    open[k].candidate = SolvePenalizedQuadratic(anchor, fit.has_curvature ? &fit.curvature : nullptr, lambda[first + k], start, {});
     start = open[k].candidate;
   }
   int rounds = 0;
-  bool curvature_is_fresh = false;
   for (; rounds < options.iterations_max; ++rounds) {
     std::vector<const PathPoint*> points;
     std::vector<std::size_t> asked_of;
@@ -135,24 +171,30 @@ Task<int> AdvanceBlock(Sums& sums, Fit& fit, const std::vector<double>& lambda, 
       asked_of.push_back(k);
     }
     if (points.empty()) break;
-    // Curvature: at the start of a block, when a column outside it became active, and where it is slow.
-    bool uncovered = false;
+    // Curvature: once a block, as soon as exact gradients tell which columns matter; again where a column
+    // outside it became active; and of the slowest lambda alone if the secants do not suffice.
+    bool uncovered = !fit.has_curvature;
     for (const PathPoint* point : points) {
       for (Eigen::Index j = 0; fit.has_curvature && j < fit.p(); ++j) {
         if (point->beta(j) != 0 && fit.curvature.position(j) < 0) uncovered = true;
       }
     }
-    const bool slow = rounds >= 4;
+    const bool slow = rounds >= kRoundsBeforeOwnCurvature && rounds % 4 == 0;
+    std::size_t middle = asked_of.size() / 2;
+    if (slow) {
+      for (std::size_t i = 0; i < asked_of.size(); ++i) {
+        const auto residual_of = [&](std::size_t at) { return KktResidual(open[asked_of[at]].point, lambda[first + asked_of[at]]); };
+        if (i == 0 || residual_of(i) > residual_of(middle)) middle = i;
+      }
+    }
     int curvature_at = -1;
     std::vector<int> columns;
-    if (!curvature_is_fresh || uncovered || slow) {
-      const std::size_t middle = slow ? asked_of.size() - 1 : asked_of.size() / 2;
-      const PathPoint& at = *points[middle];
-      if ((at.beta.array() != 0).any()) {  // never at the null point: every leave-one-out pattern shares it
-        std::vector<PathPoint> seen = {anchor};
+    if (rounds == 1 || uncovered || slow) {
+      if ((points[middle]->beta.array() != 0).any()) {  // never at the null point: every leave-one-out pattern shares it
+        std::vector<const PathPoint*> seen;
         for (const std::size_t k : asked_of) {
-          seen.push_back(open[k].candidate);
-          if (open[k].has_point) seen.push_back(open[k].point);
+          seen.push_back(&open[k].candidate);
+          seen.push_back(&open[k].point);
         }
         columns = ScreenColumns(fit, seen, lambda[last - 1], options);
         curvature_at = static_cast<int>(middle);
@@ -162,45 +204,52 @@ Task<int> AdvanceBlock(Sums& sums, Fit& fit, const std::vector<double>& lambda, 
     auto asked = sums.Of(std::move(query));
     const Total total = co_await asked;
     if (curvature_at >= 0) {
-      fit.curvature = Curvature::FromPacked(columns, total["curvature"], fit.p());
-      fit.has_curvature = true;
-      curvature_is_fresh = true;
+      Curvature curvature = Curvature::FromPacked(columns, total["curvature"], fit.p());
+      if (slow) {
+        open[asked_of[middle]].own = std::move(curvature);
+      } else {
+        fit.curvature = std::move(curvature);
+        fit.has_curvature = true;
+        for (Open& one : open) one.own.reset();
+      }
     }
     for (std::size_t i = 0; i < asked_of.size(); ++i) {
       Open& one = open[asked_of[i]];
       const double at_lambda = lambda[first + asked_of[i]];
       ReadPoint(total, static_cast<Eigen::Index>(i), fit.rows(), fit.input.left_out_rows, one.candidate);
-      const double objective = Objective(one.candidate, at_lambda);
       const double residual = KktResidual(one.candidate, at_lambda);
       if (residual <= options.kkt_tolerance) {
-        one.point = one.candidate;
+        one.point = std::move(one.candidate);
         one.closed = true;
+        one.own.reset();
         fit.kkt_residual = std::max(fit.kkt_residual, residual);
         continue;
       }
-      // Safeguard: a step that raised the objective is halved, twice; then the curvature is raised.
-      if (one.has_point && objective > one.objective + 1e-11 * (1 + std::fabs(one.objective))) {
-        if (++one.halvings <= 2) {
-          one.candidate.intercept = 0.5 * (one.candidate.intercept + one.point.intercept);
-          one.candidate.beta = 0.5 * (one.candidate.beta + one.point.beta);
-          continue;
-        }
-        one.damping *= 4;
-        one.halvings = 0;
-      } else {
-        one.point = one.candidate;
-        one.objective = objective;
-        one.has_point = true;
-        one.halvings = 0;
-        one.damping = std::max(1.0, one.damping / 2);
+      const bool measured_here = curvature_at == static_cast<int>(i);
+      if (fit.has_curvature && rounds > 0 && !measured_here) {
+        if (!one.own) one.own = fit.curvature;
+        LearnCurvature(one.point, one.candidate, *one.own);
       }
+      // Safeguard: a candidate that raised the objective is not accepted, it only teaches the curvature;
+      // if that does not help, the curvature is raised until the model lies above the loss.
+      const double objective = Objective(one.candidate, at_lambda);
+      if (objective <= one.objective + 1e-11 * (1 + std::fabs(one.objective))) {
+        one.point = std::move(one.candidate);
+        one.objective = objective;
+        one.rises = 0;
+        one.damping = std::max(1.0, one.damping / 4);
+      } else if (++one.rises > 1) {
+        one.damping *= 4;
+      }
+      QuadraticOptions quadratic;
       quadratic.damping = one.damping;
-      one.candidate = SolvePenalizedQuadratic(one.point, fit.has_curvature ? &fit.curvature : nullptr, at_lambda, one.point, quadratic);
+      const Curvature* curvature = one.own ? &*one.own : fit.has_curvature ? &fit.curvature : nullptr;
+      one.candidate = SolvePenalizedQuadratic(one.point, curvature, at_lambda, one.point, quadratic);
     }
   }
   for (std::size_t k = 0; k < count; ++k) {
     if (!open[k].closed) {
-      const double residual = open[k].has_point ? KktResidual(open[k].point, lambda[first + k]) : 0.0;
+      const double residual = KktResidual(open[k].point, lambda[first + k]);
       co_return Fail(ErrorCode::kFailedPrecondition,
                      fmt::format("fit '{}': lambda {} of the path did not reach KKT residual {} in {} rounds (it is at {}); "
                                  "the classes may be separable: raise lambda_min_ratio or kkt_tolerance in the study",

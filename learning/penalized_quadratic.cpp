@@ -2,150 +2,187 @@
 
 #include <algorithm>
 #include <cmath>
+#include <vector>
 
 namespace consilium::learning {
 namespace {
 
-// Solves A x = b for symmetric positive (semi)definite A in place by LDL'; a pivot that vanished against
-// its diagonal leaves its unknown at zero. Order fixed, no blocking.
-void SolveSymmetric(std::vector<double>& a, std::vector<double>& b, std::size_t n) {
-  std::vector<double> diagonal(n);
-  for (std::size_t i = 0; i < n; ++i) diagonal[i] = a[i * n + i];
-  for (std::size_t j = 0; j < n; ++j) {
-    double* row_j = &a[j * n];
-    double pivot = row_j[j];
-    for (std::size_t k = 0; k < j; ++k) pivot -= row_j[k] * row_j[k] * a[k * n + k];
-    if (!(pivot > 1e-13 * diagonal[j])) pivot = 0;
-    row_j[j] = pivot;
-    for (std::size_t i = j + 1; i < n; ++i) {
-      double* row_i = &a[i * n];
-      double value = row_i[j];
-      for (std::size_t k = 0; k < j; ++k) value -= row_i[k] * row_j[k] * a[k * n + k];
-      row_i[j] = pivot > 0 ? value / pivot : 0.0;
-    }
+// Four running sums in a fixed order: the same bits everywhere, and no chain of dependent additions.
+double Dot(const double* a, const double* b, std::size_t n) {
+  double s0 = 0, s1 = 0, s2 = 0, s3 = 0;
+  std::size_t k = 0;
+  for (; k + 4 <= n; k += 4) {
+    s0 += a[k] * b[k];
+    s1 += a[k + 1] * b[k + 1];
+    s2 += a[k + 2] * b[k + 2];
+    s3 += a[k + 3] * b[k + 3];
   }
-  for (std::size_t i = 0; i < n; ++i) {
-    for (std::size_t k = 0; k < i; ++k) b[i] -= a[i * n + k] * b[k];
-  }
-  for (std::size_t i = 0; i < n; ++i) b[i] = a[i * n + i] > 0 ? b[i] / a[i * n + i] : 0.0;
-  for (std::size_t i = n; i-- > 0;) {
-    for (std::size_t k = i + 1; k < n; ++k) b[i] -= a[k * n + i] * b[k];
-  }
+  for (; k < n; ++k) s0 += a[k] * b[k];
+  return (s0 + s1) + (s2 + s3);
 }
 
-// The model's columns that matter for one solve, with the matrix entries looked up once.
-class Model {
+// LDL' of the active rows and columns of a symmetric matrix, grown a row at a time; taking a column out
+// costs the rows behind it. A pivot that vanished against its diagonal leaves its unknown at zero.
+class GrowingFactor {
  public:
-  Model(const PathPoint& base, const Curvature* curvature, double lambda, const PathPoint& start,
-        const QuadraticOptions& options)
-      : options_(options), lambda_(lambda) {
-    const Eigen::Index p = base.gradient.size();
-    gradient_.push_back(base.score);
-    base_.push_back(base.intercept);
-    value_.push_back(start.intercept);
-    column_.push_back(-1);
-    place_.push_back(curvature != nullptr ? 0 : -1);
-    for (Eigen::Index j = 0; j < p; ++j) {
-      const int place = curvature != nullptr ? curvature->position(j) : -1;
-      if (place < 0 && base.beta(j) == 0 && start.beta(j) == 0 && std::fabs(base.gradient(j)) <= lambda) continue;
-      gradient_.push_back(base.gradient(j));
-      base_.push_back(base.beta(j));
-      value_.push_back(start.beta(j));
-      column_.push_back(static_cast<int>(j));
-      place_.push_back(place);
-    }
-    curvature_ = curvature;
-    sign_.assign(value_.size(), 0);
-    for (std::size_t a = 1; a < value_.size(); ++a) sign_[a] = value_[a] > 0 ? 1 : value_[a] < 0 ? -1 : 0;
-  }
+  explicit GrowingFactor(const Eigen::MatrixXd& matrix) : matrix_(matrix) {}
 
-  PathPoint Solve(Eigen::Index p) {
-    std::vector<bool> banned(value_.size(), false);
-    for (int iteration = 0; iteration < options_.iterations_max; ++iteration) {
-      const bool moved_whole = StepOnActiveSet(banned);
-      if (!moved_whole) continue;
-      // Stationary on the active set: who else wants to enter?
-      std::size_t worst = 0;
-      double violation = lambda_ * (1 + 1e-12) + options_.tolerance;
-      double worst_slope = 0;
-      for (std::size_t a = 1; a < value_.size(); ++a) {
-        if (sign_[a] != 0 || banned[a]) continue;
-        const double slope = Slope(a);
-        if (std::fabs(slope) > violation) {
-          violation = std::fabs(slope);
-          worst = a;
-          worst_slope = slope;
-        }
-      }
-      if (worst == 0) break;
-      sign_[worst] = worst_slope > 0 ? -1 : 1;
+  void Add(Eigen::Index place) { places_.push_back(place); }
+  void Remove(std::size_t at) {
+    places_.erase(places_.begin() + static_cast<std::ptrdiff_t>(at));
+    rows_.resize(std::min(rows_.size(), at));
+  }
+  [[nodiscard]] const std::vector<Eigen::Index>& places() const { return places_; }
+
+  // x with A x = b, in the order of places().
+  [[nodiscard]] std::vector<double> Solve(std::vector<double> b) {
+    const std::size_t n = places_.size();
+    while (rows_.size() < n) Factor(rows_.size());
+    for (std::size_t i = 0; i < n; ++i) {
+      b[i] -= Dot(rows_[i].data(), b.data(), i);
     }
-    PathPoint solution;
-    solution.intercept = value_[0];
-    solution.beta = Eigen::VectorXd::Zero(p);
-    for (std::size_t a = 1; a < value_.size(); ++a) solution.beta(column_[a]) = value_[a];
-    return solution;
+    for (std::size_t i = 0; i < n; ++i) b[i] = rows_[i][i] > 0 ? b[i] / rows_[i][i] : 0.0;
+    for (std::size_t i = n; i-- > 0;) {
+      for (std::size_t k = 0; k < i; ++k) b[k] -= rows_[i][k] * b[i];
+    }
+    return b;
   }
 
  private:
-  [[nodiscard]] double Entry(std::size_t a, std::size_t b) const {
-    if (place_[a] >= 0 && place_[b] >= 0) return options_.damping * curvature_->matrix(place_[a], place_[b]);
-    return a == b ? options_.damping * options_.outside_diagonal : 0.0;
+  // Row i of L, its pivot last.
+  void Factor(std::size_t i) {
+    std::vector<double> row(i + 1), scaled(i);
+    for (std::size_t j = 0; j <= i; ++j) {
+      const double value =
+          matrix_(places_[i], places_[j]) - Dot(scaled.data(), j < i ? rows_[j].data() : row.data(), j);
+      if (j < i) {
+        const double pivot = rows_[j][j];
+        row[j] = pivot > 0 ? value / pivot : 0.0;
+        scaled[j] = row[j] * pivot;
+      } else {
+        row[i] = value > 1e-13 * matrix_(places_[i], places_[i]) ? value : 0.0;
+      }
+    }
+    rows_.push_back(std::move(row));
   }
 
-  // Gradient of the smooth part at the current values.
-  [[nodiscard]] double Slope(std::size_t a) const {
-    double slope = gradient_[a];
-    if (place_[a] < 0) return slope + Entry(a, a) * (value_[a] - base_[a]);
-    for (std::size_t b = 0; b < value_.size(); ++b) {
-      const double d = value_[b] - base_[b];
-      if (d != 0 && place_[b] >= 0) slope += options_.damping * curvature_->matrix(place_[a], place_[b]) * d;
+  const Eigen::MatrixXd& matrix_;
+  std::vector<Eigen::Index> places_;
+  std::vector<std::vector<double>> rows_;
+};
+
+// The columns with known curvature, in the matrix's own order (0 = intercept).
+class FeatureSign {
+ public:
+  FeatureSign(const PathPoint& base, const Curvature& curvature, double lambda, const PathPoint& start,
+              const QuadraticOptions& options)
+      : curvature_(curvature), options_(options), lambda_(lambda), factor_(curvature.matrix) {
+    const Eigen::Index order = curvature.matrix.rows();
+    slope_.resize(order);
+    value_.resize(order);
+    sign_.assign(static_cast<std::size_t>(order), 0);
+    banned_.assign(static_cast<std::size_t>(order), false);
+    slope_(0) = base.score;
+    value_(0) = start.intercept;
+    factor_.Add(0);
+    for (Eigen::Index k = 1; k < order; ++k) {
+      const int j = curvature.columns[static_cast<std::size_t>(k - 1)];
+      slope_(k) = base.gradient(j);
+      value_(k) = start.beta(j);
+      if (value_(k) != 0) Enter(k, value_(k) > 0 ? 1 : -1);
     }
-    return slope;
+    Shift(0, start.intercept - base.intercept);
+    for (Eigen::Index k = 1; k < order; ++k) {
+      const int j = curvature.columns[static_cast<std::size_t>(k - 1)];
+      Shift(k, start.beta(j) - base.beta(j));
+    }
+  }
+
+  void Solve(PathPoint& solution) {
+    for (int iteration = 0; iteration < options_.iterations_max; ++iteration) {
+      if (!StepOnActiveSet()) continue;
+      // Stationary on the active set: who else wants to enter?
+      Eigen::Index worst = 0;
+      double violation = lambda_ * (1 + 1e-12) + options_.tolerance;
+      for (Eigen::Index k = 1; k < value_.size(); ++k) {
+        const auto at = static_cast<std::size_t>(k);
+        if (sign_[at] != 0 || banned_[at] || !(std::fabs(slope_(k)) > violation)) continue;
+        violation = std::fabs(slope_(k));
+        worst = k;
+      }
+      if (worst == 0) break;
+      Enter(worst, slope_(worst) > 0 ? -1 : 1);
+    }
+    solution.intercept = value_(0);
+    for (Eigen::Index k = 1; k < value_.size(); ++k) {
+      solution.beta(curvature_.columns[static_cast<std::size_t>(k - 1)]) = value_(k);
+    }
+  }
+
+ private:
+  void Enter(Eigen::Index k, int sign) {
+    sign_[static_cast<std::size_t>(k)] = sign;
+    factor_.Add(k);
+  }
+
+  // The slopes after the value at k moved by `amount`.
+  void Shift(Eigen::Index k, double amount) {
+    if (amount == 0) return;
+    const double scaled = options_.damping * amount;
+    const double* column = curvature_.matrix.data() + k * curvature_.matrix.rows();
+    for (Eigen::Index i = 0; i < slope_.size(); ++i) slope_(i) += column[i] * scaled;
   }
 
   // Moves towards the minimiser of the current signs; stops at the first coefficient that changes sign
   // and takes it out. True when the minimiser was reached.
-  bool StepOnActiveSet(std::vector<bool>& banned) {
-    std::vector<std::size_t> active = {0};
-    for (std::size_t a = 1; a < value_.size(); ++a) {
-      if (sign_[a] != 0) active.push_back(a);
+  bool StepOnActiveSet() {
+    const std::vector<Eigen::Index> active = factor_.places();
+    std::vector<double> step(active.size());
+    for (std::size_t i = 0; i < active.size(); ++i) {
+      step[i] = -(slope_(active[i]) + lambda_ * sign_[static_cast<std::size_t>(active[i])]) / options_.damping;
     }
-    const std::size_t n = active.size();
-    std::vector<double> matrix(n * n), step(n);
-    for (std::size_t i = 0; i < n; ++i) {
-      for (std::size_t k = 0; k < n; ++k) matrix[i * n + k] = Entry(active[i], active[k]);
-      step[i] = -(Slope(active[i]) + lambda_ * sign_[active[i]]);
-    }
-    SolveSymmetric(matrix, step, n);
+    step = factor_.Solve(std::move(step));
     double reach = 1;
-    for (std::size_t i = 1; i < n; ++i) {
-      const std::size_t a = active[i];
-      const double target = value_[a] + step[i];
-      if (target * sign_[a] >= 0) continue;
-      if (value_[a] == 0) {  // just let in and pushed the other way: rounding; it stays out of this solve
-        sign_[a] = 0;
-        banned[a] = true;
+    for (std::size_t i = 1; i < active.size(); ++i) {
+      const Eigen::Index k = active[i];
+      const double target = value_(k) + step[i];
+      if (target * sign_[static_cast<std::size_t>(k)] >= 0) continue;
+      if (value_(k) == 0) {  // just let in and pushed the other way: rounding; it stays out of this solve
+        sign_[static_cast<std::size_t>(k)] = 0;
+        banned_[static_cast<std::size_t>(k)] = true;
+        factor_.Remove(i);
         return false;
       }
-      reach = std::min(reach, value_[a] / (value_[a] - target));
+      reach = std::min(reach, value_(k) / (value_(k) - target));
     }
-    for (std::size_t i = 0; i < n; ++i) {
-      const std::size_t a = active[i];
-      const double target = value_[a] + step[i];
-      const bool crosses = i > 0 && target * sign_[a] < 0 && value_[a] / (value_[a] - target) <= reach;
-      value_[a] = crosses ? 0.0 : value_[a] + reach * step[i];
-      if (crosses) sign_[a] = 0;
+    for (std::size_t i = active.size(); i-- > 0;) {
+      const Eigen::Index k = active[i];
+      const auto at = static_cast<std::size_t>(k);
+      const double target = value_(k) + step[i];
+      const bool crosses = i > 0 && target * sign_[at] < 0 && value_(k) / (value_(k) - target) <= reach;
+      const double amount = crosses ? -value_(k) : reach * step[i];
+      Shift(k, amount);
+      value_(k) = crosses ? 0.0 : value_(k) + amount;
+      if (crosses) {
+        sign_[at] = 0;
+        factor_.Remove(i);
+      }
     }
     return reach == 1;
   }
 
-  QuadraticOptions options_;
+  const Curvature& curvature_;
+  const QuadraticOptions& options_;
   double lambda_;
-  const Curvature* curvature_ = nullptr;
-  std::vector<double> gradient_, base_, value_;
-  std::vector<int> column_, place_, sign_;
+  GrowingFactor factor_;
+  Eigen::VectorXd slope_, value_;
+  std::vector<int> sign_;
+  std::vector<bool> banned_;
 };
+
+double SoftThreshold(double value, double threshold) {
+  return value > threshold ? value - threshold : value < -threshold ? value + threshold : 0.0;
+}
 
 }  // namespace
 
@@ -179,8 +216,28 @@ double KktResidual(const PathPoint& point, double lambda) {
 
 PathPoint SolvePenalizedQuadratic(const PathPoint& base, const Curvature* curvature, double lambda, const PathPoint& start,
                                   const QuadraticOptions& options) {
-  Model model(base, curvature, lambda, start, options);
-  return model.Solve(base.gradient.size());
+  const Eigen::Index p = base.gradient.size();
+  PathPoint solution;
+  solution.beta = Eigen::VectorXd::Zero(p);
+  // Outside the curvature every column stands alone. m of them that move together bend the loss at most m
+  // times as much, so the bound is raised by their number (twice, for their product with the inside).
+  const auto inside = [&](Eigen::Index j) { return curvature != nullptr && curvature->position(j) >= 0; };
+  Eigen::Index moving = 0;
+  for (Eigen::Index j = 0; j < p; ++j) {
+    if (!inside(j) && (base.beta(j) != 0 || std::fabs(base.gradient(j)) > lambda)) ++moving;
+  }
+  const double bend = options.damping * options.outside_diagonal * static_cast<double>(std::max<Eigen::Index>(1, moving)) *
+                      (curvature != nullptr ? 2.0 : 1.0);
+  for (Eigen::Index j = 0; j < p; ++j) {
+    if (!inside(j)) solution.beta(j) = SoftThreshold(base.beta(j) - base.gradient(j) / bend, lambda / bend);
+  }
+  if (curvature == nullptr) {
+    solution.intercept = base.intercept - base.score / (options.damping * options.outside_diagonal);
+    return solution;
+  }
+  FeatureSign inner(base, *curvature, lambda, start, options);
+  inner.Solve(solution);
+  return solution;
 }
 
 }  // namespace consilium::learning

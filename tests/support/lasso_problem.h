@@ -15,10 +15,12 @@ struct LassoProblem {
   std::vector<learning::LassoFitInput> folds;
 };
 
-inline federation::Task<LassoProblem> PrepareLasso(federation::Sums& sums, std::vector<std::string> members,
+inline federation::Task<LassoProblem> PrepareLasso(federation::Sums& sums,
+                                                   std::vector<std::string> members,
                                                    std::vector<int> columns, int fold_count) {
   LassoProblem problem;
-  federation::Scope scope{"test/none", members, 0};
+  federation::Scope scope{"test", members, 0};
+  for (const std::string& member : members) scope.fit += "/" + member;
   auto measuring = learning::MeasureExtent(sums, scope, columns, std::max(1, fold_count));
   const auto extent = co_await measuring;
   if (!extent) co_return tl::unexpected<Error>(extent.error());
@@ -36,7 +38,8 @@ inline federation::Task<LassoProblem> PrepareLasso(federation::Sums& sums, std::
   for (int f = 0; f <= fold_count; ++f) {
     const auto& one = moments[static_cast<std::size_t>(f)];
     if (!one) co_return tl::unexpected<Error>(one.error());
-    learning::LassoFitInput input{scopes[static_cast<std::size_t>(f)], columns, *one, extent->events(), 0};
+    learning::LassoFitInput input{scopes[static_cast<std::size_t>(f)], columns, *one,
+                                  extent->events(), 0};
     if (f > 0) {
       input.events -= extent->fold_counts(f - 1, 1);
       input.left_out_rows = extent->fold_counts.row(f - 1).sum();
@@ -48,7 +51,8 @@ inline federation::Task<LassoProblem> PrepareLasso(federation::Sums& sums, std::
   co_return problem;
 }
 
-inline federation::Task<learning::LassoPath> PrepareAndFit(federation::Sums& sums, std::vector<std::string> members,
+inline federation::Task<learning::LassoPath> PrepareAndFit(federation::Sums& sums,
+                                                           std::vector<std::string> members,
                                                            std::vector<int> columns, int fold_count,
                                                            learning::LassoOptions options) {
   auto preparing = PrepareLasso(sums, members, columns, fold_count);
