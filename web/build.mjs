@@ -53,12 +53,22 @@ for (const input of Object.keys(result.metafile.inputs)) {
   const match = input.match(/^.*node_modules\/((?:@[^/]+\/)?[^/]+)\//);
   if (match) packages.add(match[1]);
 }
-const licenses = [...packages].sort().map((name) => {
+const about = (name) => JSON.parse(readFileSync(join(here, 'node_modules', name, 'package.json'), 'utf8'));
+const repository = (name) => {
+  const value = about(name).repository;
+  return (typeof value === 'string' ? value : (value?.url ?? '')).replace(/^git\+|\.git$/g, '');
+};
+function licenseText(name) {
   const folder = join(here, 'node_modules', name);
-  const about = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8'));
   const file = readdirSync(folder).find((entry) => /^licen[cs]e/i.test(entry));
-  const text = file ? readFileSync(join(folder, file), 'utf8').trim() : '(no licence file)';
-  return `${name} ${about.version} (${about.license})\n\n${text}\n`;
+  return file ? readFileSync(join(folder, file), 'utf8').trim() : null;
+}
+// Parts of Vega are published without the file; their repository's licence is the one in 'vega'.
+const licenses = [...packages].sort().map((name) => {
+  let text = licenseText(name);
+  if (text === null && repository(name) === repository('vega')) text = licenseText('vega');
+  if (text === null) throw new Error(`${name}: no licence file; find its licence before shipping it`);
+  return `${name} ${about(name).version} (${about(name).license})\n\n${text}\n`;
 });
 
 if (!existsSync(outputDir)) mkdirSync(outputDir, { recursive: true });
