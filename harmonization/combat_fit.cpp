@@ -68,6 +68,7 @@ Result<void> Validate(const CombatOptions& options) {
                   [&](int at) { return at >= static_cast<int>(options.columns.size()); })) {
     return wrong("pass_through", "positions within `columns`, each once");
   }
+  if (!(options.rows >= 0) || !std::isfinite(options.rows)) return wrong("rows", "must be >= 0");
   if (options.apply.scale_rows_min < 2) return wrong("apply.scale_rows_min", "must be >= 2");
   return {};
 }
@@ -199,6 +200,7 @@ Fit Begin(CombatOptions options) {
   fit.selection.covariates = options.covariates;
   fit.selection.covariate_exponent = options.covariate_exponent;
   fit.selection.missing_allowed = options.missing_allowed;
+  fit.selection.rows = options.rows;
   const auto size = static_cast<Eigen::Index>(count);
   const auto p = static_cast<Eigen::Index>(options.covariates.size());
   StandardizingModel& shared = fit.model.standardizing;
@@ -253,6 +255,13 @@ Result<void> TakeMoments(const Total& total, Fit& fit) {
   const auto p = static_cast<Eigen::Index>(options.covariates.size());
   const auto members = static_cast<double>(options.scope.members.size());
   model.rows = total["rows"](0, 0);
+  if (options.rows != 0 && options.rows != model.rows) {
+    return Fail(
+        ErrorCode::kDataLoss,
+        fmt::format("ComBat: {} training rows, {} in an earlier round of the same scope; a site's "
+                    "cohort changed during the study",
+                    model.rows, options.rows));
+  }
   if (!(model.rows > members + static_cast<double>(p))) {
     return Fail(
         ErrorCode::kFailedPrecondition,

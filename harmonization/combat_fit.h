@@ -40,6 +40,10 @@ struct CombatOptions {
   // feature.
   bool missing_allowed = false;
 
+  // Training rows of the scope, from an earlier total. Gates compare the covariates' cross-products
+  // with it, so `strict` studies that preserve covariates need it; 0 = not known.
+  double rows = 0;
+
   FrozenOptions apply;  // shrinkage and stop rule for everybody; the row limit for new centers
 
   // For messages only, in the study's order; may be empty.

@@ -204,13 +204,22 @@ Result<std::vector<BlockLayout>> MomentsLayout(const Query& query) {
   return layout;
 }
 
-// Cross-products of p covariates with themselves and with each feature: p equations a feature.
+// Cross-products of p covariates with themselves and with each feature: p equations a feature. They
+// are the same for every pattern of sites and folds that keeps these covariates, so all share one
+// point.
 Result<Disclosure> MomentsDisclosure(const Query& query) {
   const auto selection = internal::ReadSelection(query);
   if (!selection) return tl::unexpected<Error>(selection.error());
   Disclosure disclosure;
   disclosure.curvature_columns = selection->covariate_count();
-  disclosure.curvature_at_null_point = selection->covariate_count() > 0;
+  if (disclosure.curvature_columns > 0) {
+    ByteWriter point;
+    point.Text(internal::kMomentsStep);
+    for (const int covariate : selection->covariates) {
+      point.U32(static_cast<std::uint32_t>(covariate));
+    }
+    disclosure.curvature_point = Sha256(point.bytes());
+  }
   disclosure.rows_of_sum = selection->rows;
   return disclosure;
 }

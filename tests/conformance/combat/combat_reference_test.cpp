@@ -338,19 +338,25 @@ TEST_P(CombatNewSite, HarmonizesItselfAgainstTheFrozenModelAsPublished) {
     EXPECT_EQ(training_rows, static_cast<int>(trained.rows.size()));
     EXPECT_LE(training.error, kTolerance) << "a member's y*, worst at " << training.where;
 
+    // The judge here is a published program in double precision, which holds alpha + x' beta in one
+    // number: a few roundings of it (8 allowed), in units of sigma, are its own. They exceed 1e-10
+    // for f030 alone (mean 1e6, sd 1).
+    const StandardizingModel& shared = model->standardizing;
     const auto parameters = [&](const char* file, const Eigen::VectorXd& have) {
       const ReferenceTable table = ReadReference(folder / file);
       const std::size_t row = table.Index().at(site);
-      Worst worst;
       for (std::size_t g = 0; g < data.features.size(); ++g) {
-        worst.See(std::fabs(have(static_cast<Eigen::Index>(g)) - table.Number(row, g + 1)),
-                  data.features[g]);
+        const auto c = static_cast<Eigen::Index>(g);
+        const double spacing =
+            std::nextafter(std::fabs(shared.alpha(c)), HUGE_VAL) - std::fabs(shared.alpha(c));
+        EXPECT_LE(std::fabs(have(c) - table.Number(row, g + 1)),
+                  kTolerance + 8 * spacing / std::sqrt(shared.var_pooled(c)))
+            << file << " " << data.features[g];
       }
-      // The published program solves uncentred equations: f030 (mean 1e6, sd 1) is 1e-8 off in its
-      // own gamma (README, "Which file is the judge"); every other feature must agree.
-      const double tolerance = worst.where == "f030" ? 1e-7 : kTolerance;
-      EXPECT_LE(worst.error, tolerance) << file << ", worst at " << worst.where;
     };
+    if (set == "synth_a") {  // f030 of site D in exact rational arithmetic from the same files
+      EXPECT_NEAR(found->estimates.gamma_hat(29), 0.3411797656688558, 1e-14);
+    }
     parameters("all_gamma_hat.csv", found->estimates.gamma_hat);
     parameters("all_delta_hat.csv", found->estimates.delta_hat);
     parameters("all_gamma_star.csv", found->estimates.gamma_star);
