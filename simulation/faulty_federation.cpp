@@ -234,7 +234,7 @@ class Federation {
   void Write(P& process, std::function<void()> persist, std::function<void()> then) {
     CONSILIUM_CHECK(!process.persist, "one write at a time");
     process.persist = std::move(persist);
-    After(1 + Below(scenario_.disk_ms_max), [this, &process, epoch = process.epoch, then] {
+    After(1 + Below(scenario_.disk_ms_max), [&process, epoch = process.epoch, then] {
       if (process.epoch != epoch) return;
       const auto done = std::move(process.persist);
       process.persist = nullptr;
