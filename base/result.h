@@ -47,11 +47,12 @@ using Result = tl::expected<T, Error>;
 }  // namespace consilium
 
 // Leaves the function with the error of `expression` (a Result<...>), or goes on.
-#define CONSILIUM_TRY(expression)                                    \
-  do {                                                               \
-    if (auto consilium_try_ = (expression); !consilium_try_) {       \
-      return ::tl::unexpected<::consilium::Error>(std::move(consilium_try_).error()); \
-    }                                                                \
+// A Result that is already held is looked at, not copied.
+#define CONSILIUM_TRY(expression)                                                      \
+  do {                                                                                 \
+    if (auto&& consilium_try_ = (expression); !consilium_try_) {                       \
+      return ::tl::unexpected<::consilium::Error>(consilium_try_.error());             \
+    }                                                                                  \
   } while (false)
 
 // A broken invariant: aborts with a message, in release builds too.

@@ -1,0 +1,420 @@
+// consilium: the console of leads and auditors, and the federation in one process.
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <chrono>
+#include <cstdio>
+#include <fstream>
+#include <iostream>
+#include <nlohmann/json.hpp>
+#include <thread>
+
+#include "base/csv.h"
+#include "base/digest.h"
+#include "console/files.h"
+#include "console/load.h"
+#include "coordinator/report_html.h"
+#include "coordinator/report_json.h"
+#include "coordinator/report_tables.h"
+#include "coordinator/study_run.h"
+#include "simulation/generated_hospitals.h"
+#include "simulation/local_federation.h"
+#include "study/program.h"
+#include "study/study_file.h"
+
+namespace consilium::console {
+namespace {
+
+namespace fs = std::filesystem;
+using Clock = std::chrono::steady_clock;
+
+// Documented in README.md and in --help; scripts rely on them.
+enum ExitCode {
+  kOk = 0,
+  kStudyRefused = 1,
+  kUsage = 2,
+  kInputWrong = 3,
+  kDisclosureRefused = 4,
+  kAuditFailed = 5,
+  kInternal = 70,
+};
+
+constexpr const char* kExitCodes =
+    "Exit codes:\n"
+    "  0   done\n"
+    "  1   the study was refused or could not be fitted\n"
+    "  2   the command line is wrong\n"
+    "  3   a file is missing or wrong\n"
+    "  4   a disclosure rule refused a question\n"
+    "  5   an audit found that something does not hold\n"
+    "  70  a fault of the program\n";
+
+int CodeOf(const Error& error) {
+  switch (error.code) {
+    case ErrorCode::kInvalidArgument:
+    case ErrorCode::kNotFound:
+    case ErrorCode::kResourceExhausted:
+    case ErrorCode::kUnavailable:
+    case ErrorCode::kDataLoss:
+    case ErrorCode::kOutOfRange: return kInputWrong;
+    case ErrorCode::kPermissionDenied: return kDisclosureRefused;
+    case ErrorCode::kFailedPrecondition:
+    case ErrorCode::kAlreadyExists: return kStudyRefused;
+    case ErrorCode::kInternal: return kInternal;
+  }
+  return kInternal;
+}
+
+struct Screen {
+  bool json = false;
+  bool terminal = false;  // stderr is one: colours and a line that is written over
+
+  int Report(const Error& error, int code) const {
+    if (json) {
+      std::cout << nlohmann::json{{"event", "error"}, {"code", Name(error.code)}, {"exit", code}, {"message", error.message}}.dump() << "\n";
+    } else {
+      fmt::print(stderr, "{}error{} {}: {}\n", terminal ? "\033[1;31m" : "", terminal ? "\033[0m" : "", Name(error.code), error.message);
+    }
+    return code;
+  }
+  int Report(const Error& error) const { return Report(error, CodeOf(error)); }
+};
+
+std::string Megabytes(std::uint64_t bytes) {
+  const double megabytes = static_cast<double>(bytes) / 1e6;
+  return megabytes < 10 ? fmt::format("{:.1f} MB", megabytes) : fmt::format("{:.0f} MB", megabytes);
+}
+std::string Seconds(double seconds) { return fmt::format("{}:{:02}", static_cast<int>(seconds) / 60, static_cast<int>(seconds) % 60); }
+
+// Progress of a run: one line that is written over on a terminal, a line now and then elsewhere.
+class ProgressLine {
+ public:
+  ProgressLine(const Screen& screen, int lambda_count) : screen_(screen), lambda_count_(lambda_count), began_(Clock::now()) {}
+
+  void Show(const simulation::Progress& progress) {
+    const double elapsed = std::chrono::duration<double>(Clock::now() - began_).count();
+    fits_max_ = std::max(fits_max_, progress.fits);
+    // Paths end at different lambdas, so what is left is an estimate: rounds of a typical path.
+    const double typical = 14 + 0.55 * lambda_count_;
+    const double share = std::min(0.97, (static_cast<double>(progress.round) + 1) / std::max(typical, static_cast<double>(progress.round) + 3));
+    const double left = elapsed * (1 - share) / share;
+    if (screen_.json) {
+      std::cout << nlohmann::json{{"event", "round"}, {"round", progress.round}, {"doing", progress.doing}, {"queries", progress.queries},
+                                  {"fits", progress.fits}, {"bytes_up", progress.bytes_up}, {"elapsed_s", elapsed}}.dump() << "\n" << std::flush;
+      return;
+    }
+    const std::string line = fmt::format("round {:>3}  {:<26} {:>4} fits  {:>8} sent per hospital  {} elapsed, about {} left", progress.round + 1,
+                                         progress.doing, progress.fits, Megabytes(progress.bytes_up), Seconds(elapsed), Seconds(left));
+    if (screen_.terminal) {
+      constexpr int kBar = 20;
+      const int full = static_cast<int>(share * kBar);
+      fmt::print(stderr, "\r\033[K\033[36m{}{}\033[0m {}", std::string(static_cast<std::size_t>(full), '#'), std::string(static_cast<std::size_t>(kBar - full), '.'), line);
+      std::fflush(stderr);
+    } else if (elapsed >= next_) {
+      fmt::print(stderr, "{}\n", line);
+      next_ = elapsed + 2;
+    }
+  }
+  void End() const {
+    if (screen_.terminal && !screen_.json) fmt::print(stderr, "\r\033[K");
+  }
+  [[nodiscard]] double elapsed() const { return std::chrono::duration<double>(Clock::now() - began_).count(); }
+
+ private:
+  const Screen& screen_;
+  int lambda_count_;
+  Clock::time_point began_;
+  std::size_t fits_max_ = 0;
+  double next_ = 0;
+};
+
+Result<void> WriteReport(const fs::path& out, const study::Results& results) {
+  const std::string json = coordinator::ReportJson(results);
+  const std::vector<coordinator::ReportTable> tables = coordinator::ReportTables(results);
+  CONSILIUM_TRY(WriteFile(out / "report.json", json));
+  for (const coordinator::ReportTable& table : tables) CONSILIUM_TRY(WriteFile(out / table.file_name, table.csv));
+  const auto html = coordinator::ReportHtml(json, tables);
+  CONSILIUM_TRY(html);
+  CONSILIUM_TRY(WriteFile(out / "report.html", *html));
+  return {};
+}
+
+std::string Figure(double value) { return value == value ? fmt::format("{:.3f}", value) : std::string("-"); }
+
+void PrintSummary(const study::Results& results, const fs::path& out) {
+  fmt::print("\n{}\n{}\n\n", results.verdict.word, results.verdict.sentence);
+  fmt::print("{:<22} {:<12} {:<10} {:>9} {:>9} {:>20} {:>12}\n", "held out", "features", "harmon.", "internal", "external", "95 % interval", "degradation");
+  bool truth = false;
+  for (const study::ResultRow& row : results.rows) {
+    const std::string interval = row.external_auc_ci.lower == row.external_auc_ci.lower
+                                     ? fmt::format("{:.3f} to {:.3f}", row.external_auc_ci.lower, row.external_auc_ci.upper)
+                                     : std::string("-");
+    fmt::print("{:<22} {:<12} {:<10} {:>9} {:>9} {:>20} {:>12}{}{}{}\n", row.key.held_out, row.key.features, row.key.harmonization, Figure(row.internal_auc),
+               Figure(row.external_auc), interval, Figure(row.degradation), row.true_external_auc ? fmt::format("   truth {:.3f}", *row.true_external_auc) : "",
+               row.primary ? "  *" : "", row.reason.empty() ? "" : "  (" + row.reason + ")");
+    truth = truth || row.true_external_auc.has_value();
+  }
+  fmt::print("* the pre-registered primary analysis{}\n", truth ? "; truth: AUC of the data-generating predictor in that hospital, the ceiling of any score" : "");
+  fmt::print("\n{} rounds. The report: {}\n", results.rounds, (out / "report.html").string());
+}
+
+// ---- verbs ------------------------------------------------------------------------------------------
+
+struct SimulateArguments {
+  std::string study, data = ".", out;
+  std::vector<std::string> sites;
+  int threads = 0;
+  bool no_masks = false;
+  bool resume = false;
+};
+
+int StudyCheck(const SimulateArguments& arguments, const Screen& screen) {
+  const auto sites = ParseSites(arguments.sites);
+  if (!sites) return screen.Report(sites.error(), kUsage);
+  const auto loaded = Load(arguments.study, *sites, arguments.data);
+  if (!loaded) return screen.Report(loaded.error());
+  const study::Study& study = loaded->study;
+  if (screen.json) {
+    nlohmann::ordered_json told{{"event", "checked"}, {"study", study.name}, {"digest", Hex(study.digest)}, {"sites", study.sites}, {"columns", study.feature_columns.size()}};
+    for (const auto& [name, site] : loaded->sites) told["rows"][name] = site.cohort.row_count();
+    std::cout << told.dump() << "\n";
+    return kOk;
+  }
+  fmt::print("{}: {}\n", study.name, study.title.empty() ? "the study file is in order" : study.title);
+  fmt::print("  design        {}\n", study.design == study::Design::kNamedHeldOut ? "named held-out centers" : "leave-one-center-out");
+  fmt::print("  event         {}\n", study.event);
+  fmt::print("  fits          {} patterns x {} feature sets x {} harmonizations x ({} folds + 1)\n", study::PatternsOf(study).size(), study.feature_sets.size(),
+             study.harmonizations.size(), study.folds.count);
+  if (study.design == study::Design::kLeaveOneCenterOut) {
+    fmt::print("  discloses     leave-one-center-out tells the coordinator each center's own sums, by differences of totals\n");
+  }
+  for (const auto& [name, site] : loaded->sites) {
+    const auto events = static_cast<long>(site.cohort.outcome.sum());
+    fmt::print("  {:<13} {} rows used, {} events\n", name, site.cohort.row_count(), events);
+  }
+  for (const std::string& note : loaded->notes) fmt::print("  note: {}\n", note);
+  fmt::print("  digest        {}\n", Hex(study.digest));
+  if (loaded->sites.empty()) fmt::print("No --site was given: cohorts were not looked at.\n");
+  return kOk;
+}
+
+int Simulate(const SimulateArguments& arguments, const Screen& screen) {
+  const auto sites = ParseSites(arguments.sites);
+  if (!sites) return screen.Report(sites.error(), kUsage);
+  if (sites->empty()) return screen.Report({ErrorCode::kInvalidArgument, "simulate needs a --site NAME=COHORT.yaml for each site of the study"}, kUsage);
+  auto loaded = Load(arguments.study, *sites, arguments.data);
+  if (!loaded) return screen.Report(loaded.error());
+  if (!screen.json) {
+    for (const std::string& note : loaded->notes) fmt::print(stderr, "note: {}\n", note);
+  }
+  study::Study study = loaded->study;
+  if (arguments.no_masks) study.privacy.masks = false;
+  const fs::path out = arguments.out, log_path = out / "log.consilium";
+  Bytes resume;
+  if (arguments.resume && fs::exists(log_path)) {
+    const auto text = ReadFile(log_path);
+    if (!text) return screen.Report(text.error());
+    // Whole records only: a killed run may have left a torn one.
+    std::span<const std::uint8_t> left(reinterpret_cast<const std::uint8_t*>(text->data()), text->size());
+    std::size_t whole = 0;
+    while (whole < left.size()) {
+      const auto record = federation::NextRecord(left.subspan(whole));
+      if (!record) break;
+      whole += record->size;
+    }
+    resume.assign(left.begin(), left.begin() + static_cast<std::ptrdiff_t>(whole));
+  }
+  auto log = LogFile::Open(log_path, resume.size());
+  if (!log) return screen.Report(log.error());
+  ProgressLine line(screen, study.models.empty() ? 100 : study.models.front().lambda_count);
+  simulation::LocalOptions options;
+  options.threads = arguments.threads > 0 ? arguments.threads : static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
+  options.progress = [&line](const simulation::Progress& progress) { line.Show(progress); };
+  const auto outcome = simulation::RunLocally(study, loaded->text, std::move(loaded->sites), **log, options, resume);
+  line.End();
+  if (!outcome) return screen.Report(outcome.error());
+  if (const auto written = WriteReport(out, outcome->results); !written) return screen.Report(written.error());
+  for (const auto& [site, lines] : outcome->ledgers) {
+    if (const auto written = WriteFile(out / "ledgers" / (site + ".jsonl"), lines); !written) return screen.Report(written.error());
+  }
+  char host[256] = "";
+  ::gethostname(host, sizeof host - 1);
+  const nlohmann::ordered_json run{{"schema", "consilium.run/1"}, {"engine_version", study::kEngineVersion}, {"host", host}, {"threads", options.threads},
+                                   {"masks", study.privacy.masks}, {"seconds", line.elapsed()}, {"log_bytes", (*log)->bytes()},
+                                   {"finished_unix_s", std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch()).count()}};
+  if (const auto written = WriteFile(out / "run.json", run.dump(2) + "\n"); !written) return screen.Report(written.error());
+  if (screen.json) {
+    std::cout << nlohmann::ordered_json{{"event", "done"}, {"verdict", outcome->results.verdict.word}, {"rounds", outcome->results.rounds},
+                                        {"seconds", line.elapsed()}, {"report", (out / "report.json").string()}}.dump() << "\n";
+  } else {
+    PrintSummary(outcome->results, out);
+  }
+  return kOk;
+}
+
+int Report(const std::string& folder, const Screen& screen) {
+  const fs::path out = folder;
+  const auto json = ReadFile(out / "report.json");
+  if (!json) return screen.Report(json.error());
+  std::vector<coordinator::ReportTable> tables;
+  for (const char* name : {"coefficients.csv", "cv.csv"}) {
+    auto text = ReadFile(out / name);
+    if (!text) return screen.Report(text.error());
+    tables.push_back({name, std::move(*text)});
+  }
+  const auto html = coordinator::ReportHtml(*json, tables);
+  if (!html) return screen.Report(html.error());
+  if (const auto written = WriteFile(out / "report.html", *html); !written) return screen.Report(written.error());
+  if (screen.json) {
+    std::cout << nlohmann::json{{"event", "written"}, {"report", (out / "report.html").string()}}.dump() << "\n";
+  } else {
+    fmt::print("{}\n", (out / "report.html").string());
+  }
+  return kOk;
+}
+
+Result<std::string> ReadLog(const fs::path& folder) { return ReadFile(folder / "log.consilium"); }
+
+std::span<const std::uint8_t> AsBytes(const std::string& text) {
+  return {reinterpret_cast<const std::uint8_t*>(text.data()), text.size()};
+}
+
+int AuditVerify(const std::string& folder, const Screen& screen) {
+  const auto text = ReadLog(folder);
+  if (!text) return screen.Report(text.error());
+  const auto figures = coordinator::VerifyLog(AsBytes(*text));
+  if (!figures) return screen.Report(figures.error(), kAuditFailed);
+  if (screen.json) {
+    std::cout << nlohmann::ordered_json{{"event", "verified"}, {"rounds", figures->rounds}, {"receipts", figures->receipts}, {"bytes", figures->bytes}}.dump() << "\n";
+  } else {
+    fmt::print("The log holds: {} rounds in one chain, {} signed receipts, {} of totals.\n", figures->rounds, figures->receipts, Megabytes(figures->bytes));
+  }
+  return kOk;
+}
+
+int AuditReplay(const std::string& folder, const Screen& screen) {
+  const fs::path out = folder;
+  const auto text = ReadLog(folder);
+  if (!text) return screen.Report(text.error());
+  federation::LogReader reader(AsBytes(*text));
+  const auto header = reader.Header();
+  if (!header) return screen.Report(header.error(), kAuditFailed);
+  auto study = study::ParseStudy(header->study_file, "the log's study file");
+  if (!study) return screen.Report(study.error(), kAuditFailed);
+  auto resolved = study::ResolveFeatures(*study, header->feature_columns);
+  if (!resolved) return screen.Report(resolved.error(), kAuditFailed);
+  resolved->privacy.masks = header->masked;
+  const federation::StepRegistry registry = study::MakeStepRegistry();
+  const auto results = coordinator::ReplayLog(*resolved, registry, AsBytes(*text));
+  if (!results) return screen.Report(results.error(), kAuditFailed);
+  const std::string json = coordinator::ReportJson(*results);
+  std::vector<std::string> differing;
+  const auto compare = [&](const std::string& name, const std::string& expected) {
+    const auto found = ReadFile(out / name);
+    if (!found || *found != expected) differing.push_back(name);
+  };
+  compare("report.json", json);
+  for (const coordinator::ReportTable& table : coordinator::ReportTables(*results)) compare(table.file_name, table.csv);
+  if (!differing.empty()) {
+    return screen.Report({ErrorCode::kDataLoss, fmt::format("re-derived from the log, these files differ from what stands in {}: {}", folder, fmt::join(differing, ", "))}, kAuditFailed);
+  }
+  if (screen.json) {
+    std::cout << nlohmann::ordered_json{{"event", "replayed"}, {"rounds", results->rounds}, {"report_sha256", Hex(Sha256(json))}}.dump() << "\n";
+  } else {
+    fmt::print("Re-derived from {} logged rounds: every question follows from the study, and report.json and every table are the same to the byte.\n", results->rounds);
+  }
+  return kOk;
+}
+
+int Demo(const std::string& folder, std::uint64_t seed, const Screen& screen) {
+  const fs::path out = folder;
+  simulation::GeneratedOptions options;
+  if (seed != 0) options.seed = seed;
+  const simulation::GeneratedStudy generated = simulation::GenerateHospitals(options);
+  for (const auto& [name, text] : generated.files) {
+    if (const auto written = WriteFile(out / name, text); !written) return screen.Report(written.error());
+  }
+  std::string command = fmt::format("consilium simulate {}", (out / "study.yaml").string());
+  for (const std::string& hospital : generated.hospitals) command += fmt::format(" --site {}={}", hospital, (out / (hospital + ".yaml")).string());
+  command += fmt::format(" --data {} --out {}", out.string(), (out / "report").string());
+  if (screen.json) {
+    std::cout << nlohmann::ordered_json{{"event", "generated"}, {"study", (out / "study.yaml").string()}, {"hospitals", generated.hospitals}, {"command", command}}.dump() << "\n";
+  } else {
+    fmt::print("{} generated hospitals in {}. Run them with:\n{}\n", generated.hospitals.size(), out.string(), command);
+  }
+  return kOk;
+}
+
+int Main(int argc, char** argv) {
+  Screen screen;
+  screen.terminal = ::isatty(STDERR_FILENO) != 0 && std::getenv("NO_COLOR") == nullptr;  // NOLINT(concurrency-mt-unsafe)
+  CLI::App app{"Consilium: does a radiomics model hold in hospitals that never saw it?\n"
+               "Runs, checks and audits federated multicenter studies; only sums leave a hospital."};
+  app.footer(kExitCodes);
+  app.require_subcommand(1);
+  app.fallthrough();
+  app.add_flag("--json", screen.json, "One JSON object a line on standard output, for scripts");
+  app.set_version_flag("--version", study::kEngineVersion);
+
+  int code = kOk;
+  SimulateArguments arguments;
+  std::string folder;
+  std::uint64_t seed = 0;
+
+  CLI::App* study = app.add_subcommand("study", "Work with study files");
+  study->require_subcommand(1);
+  CLI::App* check = study->add_subcommand("check", "Check a study file, and the cohorts given with it, before anything runs");
+  check->add_option("STUDY", arguments.study, "The study file")->required();
+  check->add_option("--site", arguments.sites, "NAME=COHORT.yaml, once for each site");
+  check->add_option("--data", arguments.data, "Folder to which the cohort files' paths are relative")->capture_default_str();
+  check->callback([&] { code = StudyCheck(arguments, screen); });
+
+  CLI::App* simulate = app.add_subcommand("simulate", "Run a study with all its hospitals in this process, over the same contract as the network");
+  simulate->add_option("STUDY", arguments.study, "The study file")->required();
+  simulate->add_option("--site", arguments.sites, "NAME=COHORT.yaml, once for each site")->required();
+  simulate->add_option("--data", arguments.data, "Folder to which the cohort files' paths are relative")->capture_default_str();
+  simulate->add_option("--out", arguments.out, "Folder for the report, the tables, the log and the ledgers")->required();
+  simulate->add_option("--threads", arguments.threads, "Threads (default: all cores); no figure depends on it")->check(CLI::Range(1, 256));
+  simulate->add_flag("--no-masks", arguments.no_masks, "Sums without masks (public data only); the report has the same bytes");
+  simulate->add_flag("--resume", arguments.resume, "Continue from the log in --out after a crash");
+  simulate->callback([&] { code = Simulate(arguments, screen); });
+
+  CLI::App* report = app.add_subcommand("report", "Write report.html again from report.json and the tables of a finished run");
+  report->add_option("DIR", folder, "The folder that simulate wrote")->required();
+  report->callback([&] { code = Report(folder, screen); });
+
+  CLI::App* audit = app.add_subcommand("audit", "Check a finished run from its log");
+  audit->require_subcommand(1);
+  CLI::App* verify = audit->add_subcommand("verify", "The chain of the log, its hashes and every site's signature");
+  verify->add_option("DIR", folder, "The folder that simulate wrote")->required();
+  verify->callback([&] { code = AuditVerify(folder, screen); });
+  CLI::App* replay = audit->add_subcommand("replay", "Re-derive every question and every figure from the log, and compare with the files");
+  replay->add_option("DIR", folder, "The folder that simulate wrote")->required();
+  replay->callback([&] { code = AuditReplay(folder, screen); });
+
+  CLI::App* demo = app.add_subcommand("demo", "Write the demo study: five generated hospitals whose truth is known");
+  demo->add_option("--out", folder, "Folder for study.yaml, the cohort files and the tables")->required();
+  demo->add_option("--seed", seed, "Another seed than the demo's");
+  demo->callback([&] { code = Demo(folder, seed, screen); });
+
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? kOk : kUsage;
+  }
+  return code;
+}
+
+}  // namespace
+}  // namespace consilium::console
+
+int main(int argc, char** argv) {
+  try {
+    return consilium::console::Main(argc, argv);
+  } catch (const std::exception& error) {
+    fmt::print(stderr, "error INTERNAL: {}\n", error.what());
+    return 70;
+  }
+}

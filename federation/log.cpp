@@ -1,0 +1,164 @@
+#include "federation/log.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+namespace consilium::federation {
+namespace {
+
+constexpr std::string_view kHeaderLabel = "consilium log 1";
+constexpr std::string_view kEntryLabel = "consilium round 1";
+constexpr std::size_t kTextMax = std::size_t{1} << 20;
+constexpr std::uint32_t kListMax = 1U << 20;
+
+Bytes Record(const ByteWriter& body) {
+  ByteWriter record;
+  record.Blob(body.bytes());
+  record.Raw(Sha256(body.bytes()).bytes);
+  return record.Take();
+}
+
+Digest ReadDigest(ByteReader& reader) {
+  Digest digest;
+  const auto raw = reader.Raw(digest.bytes.size());
+  if (raw.size() == digest.bytes.size()) std::copy(raw.begin(), raw.end(), digest.bytes.begin());
+  return digest;
+}
+
+template <std::size_t N>
+std::array<std::uint8_t, N> ReadArray(ByteReader& reader) {
+  std::array<std::uint8_t, N> value{};
+  const auto raw = reader.Raw(N);
+  if (raw.size() == N) std::copy(raw.begin(), raw.end(), value.begin());
+  return value;
+}
+
+}  // namespace
+
+Bytes EncodeRecord(const LogHeader& header) {
+  ByteWriter body;
+  body.Text(kHeaderLabel);
+  body.Text(header.engine_version);
+  body.Text(header.study_file);
+  body.U32(static_cast<std::uint32_t>(header.feature_columns.size()));
+  for (const std::string& column : header.feature_columns) body.Text(column);
+  body.Raw(header.study.bytes);
+  body.U8(header.masked ? 1 : 0);
+  body.U32(static_cast<std::uint32_t>(header.roster.size()));
+  for (const auto& [site, keys] : header.roster) {
+    body.Text(site);
+    body.Raw(keys.signing.bytes());
+    body.Raw(keys.agreement);
+  }
+  return Record(body);
+}
+
+Bytes EncodeRecord(const LogEntry& entry) {
+  ByteWriter body;
+  body.Text(kEntryLabel);
+  body.Raw(entry.previous.bytes);
+  Encode(entry.binding, body);
+  body.U32(static_cast<std::uint32_t>(entry.receipts.size()));
+  for (const Receipt& receipt : entry.receipts) Encode(receipt, body);
+  body.Blob(entry.total);
+  body.U32(static_cast<std::uint32_t>(entry.releases.size()));
+  for (const auto& [query, by_site] : entry.releases) {
+    body.U32(query);
+    Total total;
+    total.releases = by_site;
+    Encode(total, body);
+  }
+  body.Text(entry.decision);
+  return Record(body);
+}
+
+Result<LogRecordBytes> NextRecord(std::span<const std::uint8_t> bytes) {
+  ByteReader reader(bytes);
+  LogRecordBytes record;
+  record.body = reader.Blob(kLogRecordBytesMax);
+  record.hash = ReadDigest(reader);
+  if (reader.failed()) {
+    return Fail(ErrorCode::kDataLoss, fmt::format("the log ends inside a record: {} bytes are left; restore it from a backup or resume from the record before", bytes.size()));
+  }
+  if (Sha256(record.body) != record.hash) {
+    return Fail(ErrorCode::kDataLoss, "a record of the log does not have the hash that stands behind it: it was damaged or changed");
+  }
+  record.size = bytes.size() - reader.left();
+  return record;
+}
+
+Result<LogHeader> DecodeHeader(std::span<const std::uint8_t> body) {
+  ByteReader reader(body);
+  LogHeader header;
+  if (reader.Text(64) != kHeaderLabel) reader.Invalidate();
+  header.engine_version = reader.Text(256);
+  header.study_file = reader.Text(kTextMax);
+  const std::uint32_t columns = reader.U32();
+  if (columns > kListMax) reader.Invalidate();
+  for (std::uint32_t i = 0; i < columns && !reader.failed(); ++i) header.feature_columns.push_back(reader.Text(4096));
+  header.study = ReadDigest(reader);
+  header.masked = reader.U8() != 0;
+  const std::uint32_t sites = reader.U32();
+  if (sites > kListMax) reader.Invalidate();
+  for (std::uint32_t i = 0; i < sites && !reader.failed(); ++i) {
+    std::string site = reader.Text(kSiteNameBytesMax);
+    SiteKeys keys;
+    keys.signing = VerifyingKey(ReadArray<32>(reader));
+    keys.agreement = ReadArray<32>(reader);
+    header.roster[std::move(site)] = keys;
+  }
+  CONSILIUM_TRY(reader.Finish("log header"));
+  return header;
+}
+
+Result<LogEntry> DecodeEntry(std::span<const std::uint8_t> body) {
+  ByteReader reader(body);
+  LogEntry entry;
+  if (reader.Text(64) != kEntryLabel) reader.Invalidate();
+  entry.previous = ReadDigest(reader);
+  entry.binding = DecodeBinding(reader);
+  const std::uint32_t receipts = reader.U32();
+  if (receipts > kListMax) reader.Invalidate();
+  for (std::uint32_t i = 0; i < receipts && !reader.failed(); ++i) entry.receipts.push_back(DecodeReceipt(reader));
+  const auto total = reader.Blob(kLogRecordBytesMax);
+  entry.total.assign(total.begin(), total.end());
+  const std::uint32_t released = reader.U32();
+  if (released > kListMax) reader.Invalidate();
+  for (std::uint32_t i = 0; i < released && !reader.failed(); ++i) {
+    const std::uint32_t query = reader.U32();
+    entry.releases[query] = DecodeTotal(reader).releases;
+  }
+  entry.decision = reader.Text(kTextMax);
+  CONSILIUM_TRY(reader.Finish("log entry"));
+  return entry;
+}
+
+Result<LogHeader> LogReader::Header() {
+  const auto record = NextRecord(bytes_);
+  CONSILIUM_TRY(record);
+  auto header = DecodeHeader(record->body);
+  CONSILIUM_TRY(header);
+  head_ = record->hash;
+  bytes_ = bytes_.subspan(record->size);
+  return header;
+}
+
+Result<LogEntry> LogReader::Next() {
+  const auto record = NextRecord(bytes_);
+  if (!record) return tl::unexpected<Error>(Within(fmt::format("log entry {}", next_round_), record.error()));
+  auto entry = DecodeEntry(record->body);
+  if (!entry) return tl::unexpected<Error>(Within(fmt::format("log entry {}", next_round_), entry.error()));
+  if (entry->previous != head_) {
+    return Fail(ErrorCode::kDataLoss, fmt::format("log entry {}: it does not follow the record before it: a record was removed, moved or changed", next_round_));
+  }
+  if (entry->binding.round != next_round_) {
+    return Fail(ErrorCode::kDataLoss, fmt::format("log entry {}: it says it is round {}", next_round_, entry->binding.round));
+  }
+  head_ = record->hash;
+  ++next_round_;
+  bytes_ = bytes_.subspan(record->size);
+  return entry;
+}
+
+}  // namespace consilium::federation

@@ -1,0 +1,171 @@
+#include "simulation/local_federation.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <atomic>
+#include <future>
+#include <memory>
+#include <optional>
+#include <set>
+#include <thread>
+
+#include "base/linear_algebra.h"
+#include "coordinator/study_run.h"
+#include "study/program.h"
+#include "study/study_file.h"
+
+namespace consilium::simulation {
+namespace {
+
+using coordinator::ArrivedAnswer;
+using coordinator::StudyRun;
+using site_agent::RoundAnswer;
+using site_agent::RoundQuestion;
+using site_agent::Site;
+using site_agent::SiteIdentity;
+
+std::string WhatIsDone(const std::vector<federation::Query>& queries) {
+  std::set<std::string> steps;
+  for (const auto& query : queries) steps.insert(query.step);
+  if (steps.contains("study.score")) return "scoring the held-out centers";
+  if (steps.contains("lasso.evaluate")) return "fitting lasso paths";
+  if (steps.contains("lasso.internal")) return "measuring the internal AUC";
+  if (steps.contains("lasso.design")) return "preparing the designs";
+  for (const std::string& step : steps) {
+    if (step.starts_with("combat.")) return "harmonizing";
+  }
+  return "measuring columns";
+}
+
+// Calls work(i) for i in [0, count) on `threads` threads; every i once, results by place.
+void InParallel(std::size_t count, int threads, const std::function<void(std::size_t)>& work) {
+  std::atomic<std::size_t> next{0};
+  const auto loop = [&] {
+    for (std::size_t i = next.fetch_add(1); i < count; i = next.fetch_add(1)) work(i);
+  };
+  std::vector<std::thread> pool;
+  for (int t = 1; t < threads && static_cast<std::size_t>(t) < count; ++t) pool.emplace_back(loop);
+  loop();
+  for (std::thread& thread : pool) thread.join();
+}
+
+struct Federation {
+  std::vector<std::unique_ptr<site_agent::Ledger>> ledgers;
+  std::vector<std::unique_ptr<Site>> sites;
+};
+
+Result<Federation> JoinAll(const study::Study& study, const federation::StepRegistry& registry, std::map<std::string, LocalSite> cohorts,
+                           const federation::Roster& roster) {
+  std::map<std::string, SiteIdentity> identities = LocalIdentities(study, cohorts);
+  std::map<std::string, federation::SiteKeys> keys;
+  for (const auto& [name, identity] : identities) keys[name] = identity.public_keys();
+  const site_agent::Approval approval = site_agent::AcceptAll(study, keys);
+  site_agent::SiteSettings settings;
+  settings.allow_public_data = study.policy == study::Policy::kPublicData;
+  Federation federation;
+  for (auto& [name, site] : cohorts) {
+    federation.ledgers.push_back(std::make_unique<site_agent::Ledger>(name));
+    auto joined = Site::Join(study, registry, std::move(identities.at(name)), std::move(site.cohort), roster, settings, approval,
+                             *federation.ledgers.back());
+    CONSILIUM_TRY(joined);
+    federation.sites.push_back(std::move(*joined));
+  }
+  return federation;
+}
+
+// What sites and the verification have seen when a log is resumed.
+Result<void> Catch(std::span<const std::uint8_t> log, study::StudyReplay& verification, std::vector<std::unique_ptr<Site>>& sites) {
+  federation::LogReader reader(log);
+  CONSILIUM_TRY(reader.Header());
+  while (!reader.AtEnd()) {
+    const auto entry = reader.Next();
+    CONSILIUM_TRY(entry);
+    for (auto& site : sites) CONSILIUM_TRY(site->Rederive(verification.queries()));
+    CONSILIUM_TRY(verification.Deliver(entry->total, entry->releases));
+  }
+  return {};
+}
+
+}  // namespace
+
+std::map<std::string, SiteIdentity> LocalIdentities(const study::Study& study, const std::map<std::string, LocalSite>& sites) {
+  std::map<std::string, SiteIdentity> identities;
+  for (const auto& [name, site] : sites) {
+    SiteIdentity identity = site_agent::IdentityFromSeed(name, study.seed);
+    if (!site.secret.empty()) identity.secret = site.secret;
+    identities.emplace(name, std::move(identity));
+  }
+  return identities;
+}
+
+federation::Roster LocalRoster(const study::Study& study, const std::map<std::string, SiteIdentity>& identities) {
+  federation::Roster roster;
+  for (const std::string& site : study::TrainingCenters(study)) {
+    const auto found = identities.find(site);
+    if (found != identities.end()) roster[site] = found->second.public_keys();
+  }
+  return roster;
+}
+
+Result<LocalOutcome> RunLocally(const study::Study& study, const std::string& study_file, std::map<std::string, LocalSite> cohorts,
+                                federation::LogSink& log, const LocalOptions& options, const Bytes& resume) {
+  PinLinearAlgebra();
+  for (const std::string& site : study.sites) {
+    if (!cohorts.contains(site)) return Fail(ErrorCode::kInvalidArgument, fmt::format("site {}: the study names it, but it has no cohort; give --site {}=COHORT.yaml", site, site));
+  }
+  const federation::StepRegistry registry = study::MakeStepRegistry();
+  const federation::Roster roster = LocalRoster(study, LocalIdentities(study, cohorts));
+  auto federation = JoinAll(study, registry, std::move(cohorts), roster);
+  CONSILIUM_TRY(federation);
+  std::vector<std::unique_ptr<Site>>& sites = federation->sites;
+  auto run = resume.empty() ? StudyRun::Begin(study, study_file, registry, roster, log) : StudyRun::Resume(study, registry, roster, resume, log);
+  CONSILIUM_TRY(run);
+  study::StudyReplay verification(study, registry);
+  if (!resume.empty()) CONSILIUM_TRY(Catch(resume, verification, sites));
+
+  Progress progress;
+  while (!(*run)->done()) {
+    RoundQuestion question{(*run)->binding(), (*run)->replay().queries(), roster};
+    progress.round = question.binding.round;
+    progress.queries = question.queries.size();
+    std::set<std::string> fits;
+    for (const auto& query : question.queries) fits.insert(query.scope.fit);
+    progress.fits = fits.size();
+    progress.doing = WhatIsDone(question.queries);
+    std::vector<std::optional<Result<RoundAnswer>>> answered(sites.size());
+    InParallel(sites.size(), options.threads, [&](std::size_t i) { answered[i].emplace(sites[i]->Answer(question, verification)); });
+    std::map<std::string, ArrivedAnswer> answers;
+    for (std::size_t i = 0; i < sites.size(); ++i) {
+      Result<RoundAnswer>& one = *answered[i];
+      if (!one) return tl::unexpected<Error>(one.error());
+      if (roster.contains(sites[i]->name())) progress.bytes_up = sites[i]->bytes_up();
+      answers[sites[i]->name()] = {std::move(one->words), std::move(one->receipt), std::move(one->releases)};
+    }
+    // The coordinator's computation and the sites' verification of it: the same totals, side by side.
+    const auto add = (*run)->Prepare(answers);
+    if (!add) return tl::unexpected<Error>(add.error());
+    answers.clear();
+    std::future<Result<void>> verified;
+    const federation::LogEntry& entry = (*run)->last_entry();
+    const auto verify = [&] { return verification.Deliver(entry.total, entry.releases); };
+    if (options.threads > 1) verified = std::async(std::launch::async, verify);
+    const Result<void> advanced = (*run)->Advance();
+    const Result<void> checked = options.threads > 1 ? verified.get() : verify();
+    CONSILIUM_TRY(advanced);
+    CONSILIUM_TRY(checked);
+    for (auto& site : sites) CONSILIUM_TRY(site->TotalReceived(question, *add));
+    if (options.progress) options.progress(progress);
+  }
+  LocalOutcome outcome;
+  auto results = (*run)->Take();
+  CONSILIUM_TRY(results);
+  outcome.results = std::move(*results);
+  for (const auto& site : sites) {
+    std::string& lines = outcome.ledgers[site->name()];
+    for (const auto& record : site->ledger().records()) lines += site_agent::ToLine(record) + "\n";
+  }
+  return outcome;
+}
+
+}  // namespace consilium::simulation
