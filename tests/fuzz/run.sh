@@ -58,13 +58,14 @@ for target in "${targets[@]}"; do
   spent=0
   status=0
   # libFuzzer counts the clock on the wall; what a busy machine took from us is run again.
-  while ((spent < seconds && status == 0)); do
+  while ((spent * 20 < seconds * 19 && status == 0)); do
     times="$({ time "$build/bin/$target" -max_total_time=$((seconds - spent)) -timeout=20 \
       -rss_limit_mb=3000 -max_len=16384 -artifact_prefix="$build/findings/$target-" \
       "${dictionary[@]}" "$learned" "${seeds[@]}" >>"$log" 2>&1; } 2>&1)" || status=$?
     spent="$(awk -v spent="$spent" '{print int(spent + $1 + $2 + 0.999)}' <<<"$times")"
   done
-  grep -E '#[0-9]+[[:space:]]+DONE|^Done ' "$log" | tail -n 2 || true
+  awk -v spent="$spent" '/^#[0-9]+[ \t]+DONE/ {runs += substr($1, 2); last = $0}
+    END {sub(/.*cov:/, "cov:", last); print runs + 0 " inputs in " spent " s; " last}' "$log"
   if ((status)); then
     found+=("$target")
     grep -E '^SUMMARY|^==[0-9]+== *ERROR|Test unit written' "$log" | head -n 5 || tail -n 20 "$log"
