@@ -20,7 +20,7 @@ packages=(
   libgtest-dev librapidcheck-dev libbenchmark-dev
 )
 node_major_min=18          # web/package.json, "engines"
-disk_free_mb_min=3000      # a whole release build with its tests takes about half of it
+disk_free_mb_min=2000      # a whole release build with its tests and caches takes about half of it
 packages_free_mb_min=1500  # what apt-get needs on a bare machine
 
 say() { printf '\n== %s\n' "$*"; }
