@@ -25,7 +25,7 @@ constexpr int kGlmnetLambdasBeforeStop = 5;  // glmnet.control(mnlam)
 constexpr double kGlmnetDevianceFlat = 1e-5;     // glmnet.control(fdev)
 constexpr double kGlmnetDevianceExplained = 0.999;  // glmnet.control(devmax)
 constexpr int kRisesBeforeStop = 5;
-constexpr double kScreenShare = 0.97;         // of the block's smallest lambda: this close counts as about to enter
+constexpr double kScreenShare = 0.92;         // of its lambda: a gradient this close counts as about to enter
 constexpr int kRoundsBeforeOwnCurvature = 8;  // of one block
 
 Eigen::MatrixXd Scalar(double value) { return Eigen::MatrixXd::Constant(1, 1, value); }
@@ -77,23 +77,28 @@ struct Fit {
   [[nodiscard]] Eigen::Index p() const { return input.moments.mean.size(); }
 };
 
+// A point of the path and the lambda that it belongs to.
+struct Seen {
+  const PathPoint* point = nullptr;
+  double lambda = 0;
+};
+
 // The columns whose curvature is worth asking: active at a point, or about to enter by its exact gradient;
 // at most what the disclosure rule allows, the strongest first.
-std::vector<int> ScreenColumns(const Fit& fit, const std::vector<const PathPoint*>& points, double lambda_end,
-                               const LassoOptions& options) {
+std::vector<int> ScreenColumns(const Fit& fit, const std::vector<Seen>& seen, const LassoOptions& options) {
   const auto cap = static_cast<std::size_t>(
       std::max(1.0, std::floor((options.strict_curvature ? kStrictShare : 1.0) * fit.rows()) - 1));
   std::vector<bool> active(static_cast<std::size_t>(fit.p()), false);
   Eigen::VectorXd strength = Eigen::VectorXd::Zero(fit.p());
-  for (const PathPoint* point : points) {
+  for (const Seen& one : seen) {
     for (Eigen::Index j = 0; j < fit.p(); ++j) {
-      if (point->beta(j) != 0) active[static_cast<std::size_t>(j)] = true;
-      if (point->gradient.size() == fit.p()) strength(j) = std::max(strength(j), std::fabs(point->gradient(j)));
+      if (one.point->beta(j) != 0) active[static_cast<std::size_t>(j)] = true;
+      if (one.point->gradient.size() == fit.p()) strength(j) = std::max(strength(j), std::fabs(one.point->gradient(j)) / one.lambda);
     }
   }
   std::vector<int> order;
   for (int j = 0; j < static_cast<int>(fit.p()); ++j) {
-    if (active[static_cast<std::size_t>(j)] || strength(j) >= kScreenShare * lambda_end) order.push_back(j);
+    if (active[static_cast<std::size_t>(j)] || strength(j) >= kScreenShare) order.push_back(j);
   }
   std::stable_sort(order.begin(), order.end(), [&](int x, int y) {
     const bool active_x = active[static_cast<std::size_t>(x)], active_y = active[static_cast<std::size_t>(y)];
@@ -191,12 +196,12 @@ Task<int> AdvanceBlock(Sums& sums, Fit& fit, const std::vector<double>& lambda, 
     std::vector<int> columns;
     if (rounds == 1 || uncovered || slow) {
       if ((points[middle]->beta.array() != 0).any()) {  // never at the null point: every leave-one-out pattern shares it
-        std::vector<const PathPoint*> seen;
+        std::vector<Seen> seen;
         for (const std::size_t k : asked_of) {
-          seen.push_back(&open[k].candidate);
-          seen.push_back(&open[k].point);
+          seen.push_back({&open[k].candidate, lambda[first + k]});
+          seen.push_back({&open[k].point, lambda[first + k]});
         }
-        columns = ScreenColumns(fit, seen, lambda[last - 1], options);
+        columns = ScreenColumns(fit, seen, options);
         curvature_at = static_cast<int>(middle);
       }
     }

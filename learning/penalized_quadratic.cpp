@@ -7,6 +7,9 @@
 namespace consilium::learning {
 namespace {
 
+constexpr double kPivotShare = 1e-11;
+constexpr double kPivotMin = 1e-15;
+
 // Four running sums in a fixed order: the same bits everywhere, and no chain of dependent additions.
 double Dot(const double* a, const double* b, std::size_t n) {
   double s0 = 0, s1 = 0, s2 = 0, s3 = 0;
@@ -22,7 +25,9 @@ double Dot(const double* a, const double* b, std::size_t n) {
 }
 
 // LDL' of the active rows and columns of a symmetric matrix, grown a row at a time; taking a column out
-// costs the rows behind it. A pivot that vanished against its diagonal leaves its unknown at zero.
+// costs the rows behind it. Columns may be combinations of others (range = maximum - minimum): a pivot that
+// vanished against its diagonal is raised to a tiny share of it, so that the step runs along the flat
+// direction until a coefficient reaches zero and leaves.
 class GrowingFactor {
  public:
   explicit GrowingFactor(const Eigen::MatrixXd& matrix) : matrix_(matrix) {}
@@ -41,7 +46,7 @@ class GrowingFactor {
     for (std::size_t i = 0; i < n; ++i) {
       b[i] -= Dot(rows_[i].data(), b.data(), i);
     }
-    for (std::size_t i = 0; i < n; ++i) b[i] = rows_[i][i] > 0 ? b[i] / rows_[i][i] : 0.0;
+    for (std::size_t i = 0; i < n; ++i) b[i] /= rows_[i][i];
     for (std::size_t i = n; i-- > 0;) {
       for (std::size_t k = 0; k < i; ++k) b[k] -= rows_[i][k] * b[i];
     }
@@ -56,11 +61,10 @@ class GrowingFactor {
       const double value =
           matrix_(places_[i], places_[j]) - Dot(scaled.data(), j < i ? rows_[j].data() : row.data(), j);
       if (j < i) {
-        const double pivot = rows_[j][j];
-        row[j] = pivot > 0 ? value / pivot : 0.0;
-        scaled[j] = row[j] * pivot;
+        row[j] = value / rows_[j][j];
+        scaled[j] = value;
       } else {
-        row[i] = value > 1e-13 * matrix_(places_[i], places_[i]) ? value : 0.0;
+        row[i] = std::max(value, std::max(kPivotShare * matrix_(places_[i], places_[i]), kPivotMin));
       }
     }
     rows_.push_back(std::move(row));
@@ -85,12 +89,17 @@ class FeatureSign {
     slope_(0) = base.score;
     value_(0) = start.intercept;
     factor_.Add(0);
+    std::vector<Eigen::Index> entering;
     for (Eigen::Index k = 1; k < order; ++k) {
       const int j = curvature.columns[static_cast<std::size_t>(k - 1)];
       slope_(k) = base.gradient(j);
       value_(k) = start.beta(j);
-      if (value_(k) != 0) Enter(k, value_(k) > 0 ? 1 : -1);
+      if (value_(k) != 0) entering.push_back(k);
     }
+    // The smallest coefficients last: they are the likeliest to leave, and leaving costs the rows behind.
+    std::stable_sort(entering.begin(), entering.end(),
+                     [&](Eigen::Index a, Eigen::Index b) { return std::fabs(value_(a)) > std::fabs(value_(b)); });
+    for (const Eigen::Index k : entering) Enter(k, value_(k) > 0 ? 1 : -1);
     Shift(0, start.intercept - base.intercept);
     for (Eigen::Index k = 1; k < order; ++k) {
       const int j = curvature.columns[static_cast<std::size_t>(k - 1)];
