@@ -36,14 +36,16 @@ std::uint8_t ByteReader::U8() {
 std::uint32_t ByteReader::U32() {
   std::uint32_t value = 0;
   const auto raw = Raw(4);
-  for (std::size_t i = 0; i < raw.size(); ++i) value |= static_cast<std::uint32_t>(raw[i]) << (8 * i);
+  for (std::size_t i = 0; i < raw.size(); ++i)
+    value |= static_cast<std::uint32_t>(raw[i]) << (8 * i);
   return value;
 }
 
 std::uint64_t ByteReader::U64() {
   std::uint64_t value = 0;
   const auto raw = Raw(8);
-  for (std::size_t i = 0; i < raw.size(); ++i) value |= static_cast<std::uint64_t>(raw[i]) << (8 * i);
+  for (std::size_t i = 0; i < raw.size(); ++i)
+    value |= static_cast<std::uint64_t>(raw[i]) << (8 * i);
   return value;
 }
 
@@ -63,8 +65,13 @@ std::span<const std::uint8_t> ByteReader::Blob(std::size_t length_max) {
 }
 
 Result<void> ByteReader::Finish(std::string_view what) const {
-  if (failed_) return Fail(ErrorCode::kDataLoss, fmt::format("{}: the bytes end early or a length is beyond its limit; the file or message is damaged", what));
-  if (left() != 0) return Fail(ErrorCode::kDataLoss, fmt::format("{}: {} bytes are left over; expected none", what, left()));
+  if (failed_)
+    return Fail(ErrorCode::kDataLoss, fmt::format("{}: the bytes end early or a length is beyond "
+                                                  "its limit; the file or message is damaged",
+                                                  what));
+  if (left() != 0)
+    return Fail(ErrorCode::kDataLoss,
+                fmt::format("{}: {} bytes are left over; expected none", what, left()));
   return {};
 }
 

@@ -26,8 +26,10 @@ class ByteWriter {
   void U64(std::uint64_t value) { Little(value, 8); }
   void I64(std::int64_t value) { U64(static_cast<std::uint64_t>(value)); }
   void F64(double value);
-  void Raw(std::span<const std::uint8_t> bytes) { bytes_.insert(bytes_.end(), bytes.begin(), bytes.end()); }
-  void Text(std::string_view text);             // u32 length, then the bytes
+  void Raw(std::span<const std::uint8_t> bytes) {
+    bytes_.insert(bytes_.end(), bytes.begin(), bytes.end());
+  }
+  void Text(std::string_view text);                // u32 length, then the bytes
   void Blob(std::span<const std::uint8_t> bytes);  // u64 length, then the bytes
   [[nodiscard]] const Bytes& bytes() const { return bytes_; }
   [[nodiscard]] Bytes Take() { return std::move(bytes_); }

@@ -10,8 +10,10 @@ namespace consilium {
 Digest Sha256(std::span<const std::uint8_t> bytes) {
   Digest digest;
   unsigned int length = 0;
-  const int ok = EVP_Digest(bytes.data(), bytes.size(), digest.bytes.data(), &length, EVP_sha256(), nullptr);
-  CONSILIUM_CHECK(ok == 1 && length == digest.bytes.size(), "SHA-256 is not available from OpenSSL");
+  const int ok =
+      EVP_Digest(bytes.data(), bytes.size(), digest.bytes.data(), &length, EVP_sha256(), nullptr);
+  CONSILIUM_CHECK(ok == 1 && length == digest.bytes.size(),
+                  "SHA-256 is not available from OpenSSL");
   return digest;
 }
 
@@ -22,17 +24,19 @@ Digest Sha256(std::string_view text) {
 Digest HmacSha256(std::span<const std::uint8_t> key, std::span<const std::uint8_t> message) {
   Digest digest;
   unsigned int length = 0;
-  const auto* done = HMAC(EVP_sha256(), key.data(), static_cast<int>(key.size()), message.data(), message.size(),
-                          digest.bytes.data(), &length);
-  CONSILIUM_CHECK(done != nullptr && length == digest.bytes.size(), "HMAC-SHA-256 is not available from OpenSSL");
+  const auto* done = HMAC(EVP_sha256(), key.data(), static_cast<int>(key.size()), message.data(),
+                          message.size(), digest.bytes.data(), &length);
+  CONSILIUM_CHECK(done != nullptr && length == digest.bytes.size(),
+                  "HMAC-SHA-256 is not available from OpenSSL");
   return digest;
 }
 
-Bytes HkdfSha256(std::span<const std::uint8_t> key, std::span<const std::uint8_t> salt, std::string_view info,
-                 std::size_t length) {
+Bytes HkdfSha256(std::span<const std::uint8_t> key, std::span<const std::uint8_t> salt,
+                 std::string_view info, std::size_t length) {
   CONSILIUM_CHECK(length <= 255 * 32, "HKDF gives at most 8160 bytes");
   static constexpr std::array<std::uint8_t, 32> kNoSalt{};
-  const Digest pseudo_random_key = HmacSha256(salt.empty() ? std::span<const std::uint8_t>(kNoSalt) : salt, key);
+  const Digest pseudo_random_key =
+      HmacSha256(salt.empty() ? std::span<const std::uint8_t>(kNoSalt) : salt, key);
   Bytes output;
   Bytes previous;
   for (std::uint8_t counter = 1; output.size() < length; ++counter) {
@@ -66,10 +70,12 @@ Result<Bytes> FromHex(std::string_view hex) {
     return -1;
   };
   Bytes bytes;
-  if (hex.size() % 2 != 0) return Fail(ErrorCode::kInvalidArgument, "an odd number of hexadecimal digits");
+  if (hex.size() % 2 != 0)
+    return Fail(ErrorCode::kInvalidArgument, "an odd number of hexadecimal digits");
   for (std::size_t i = 0; i < hex.size(); i += 2) {
     const int high = digit(hex[i]), low = digit(hex[i + 1]);
-    if (high < 0 || low < 0) return Fail(ErrorCode::kInvalidArgument, "a character that is not a hexadecimal digit");
+    if (high < 0 || low < 0)
+      return Fail(ErrorCode::kInvalidArgument, "a character that is not a hexadecimal digit");
     bytes.push_back(static_cast<std::uint8_t>(high * 16 + low));
   }
   return bytes;

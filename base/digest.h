@@ -22,15 +22,20 @@ struct Digest {
 [[nodiscard]] Digest Sha256(std::string_view text);
 
 // HMAC-SHA-256, RFC 2104.
-[[nodiscard]] Digest HmacSha256(std::span<const std::uint8_t> key, std::span<const std::uint8_t> message);
+[[nodiscard]] Digest HmacSha256(std::span<const std::uint8_t> key,
+                                std::span<const std::uint8_t> message);
 
-// HKDF-SHA-256 (RFC 5869): extract with `salt`, expand with `info` to `length` bytes (at most 8160).
-[[nodiscard]] Bytes HkdfSha256(std::span<const std::uint8_t> key, std::span<const std::uint8_t> salt,
-                               std::string_view info, std::size_t length);
+// HKDF-SHA-256 (RFC 5869): extract with `salt`, expand with `info` to `length` bytes (at most
+// 8160).
+[[nodiscard]] Bytes HkdfSha256(std::span<const std::uint8_t> key,
+                               std::span<const std::uint8_t> salt, std::string_view info,
+                               std::size_t length);
 
 // 64 lower-case hexadecimal digits.
 [[nodiscard]] std::string Hex(std::span<const std::uint8_t> bytes);
-[[nodiscard]] inline std::string Hex(const Digest& digest) { return Hex(std::span<const std::uint8_t>(digest.bytes)); }
+[[nodiscard]] inline std::string Hex(const Digest& digest) {
+  return Hex(std::span<const std::uint8_t>(digest.bytes));
+}
 // The bytes of an even number of hexadecimal digits. Errors: kInvalidArgument.
 [[nodiscard]] Result<Bytes> FromHex(std::string_view hex);
 

@@ -1,4 +1,5 @@
-// Eigen's products give the same bits only if its blocking does: the sizes are pinned, not read from the CPU.
+// Eigen's products give the same bits only if its blocking does: the sizes are pinned, not read
+// from the CPU.
 #pragma once
 
 namespace consilium {

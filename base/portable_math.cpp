@@ -27,8 +27,8 @@ double ScaleByPowerOfTwo(double value, int exponent) {
 
 }  // namespace
 
-// x = (64 m + j) ln2/64 + r with |r| <= ln2/128: e^x = 2^m * 2^(j/64) * e^r, e^r by its Taylor series
-// (the sixth-order term is below 2^-54).
+// x = (64 m + j) ln2/64 + r with |r| <= ln2/128: e^x = 2^m * 2^(j/64) * e^r, e^r by its Taylor
+// series (the sixth-order term is below 2^-54).
 double Exp(double x) {
   if (std::isnan(x)) return x;
   if (x > 709.782712893384) return kInfinity;
@@ -40,17 +40,20 @@ double Exp(double x) {
   const double r_high = x - k_rounded * kLn2Over64High;
   const double r_low = k_rounded * kLn2Over64Low;
   const double r = r_high - r_low;
-  const double tail = r * r * (0.5 + r * (1.0 / 6 + r * (1.0 / 24 + r * (1.0 / 120 + r * (1.0 / 720)))));
+  const double tail =
+      r * r * (0.5 + r * (1.0 / 6 + r * (1.0 / 24 + r * (1.0 / 120 + r * (1.0 / 720)))));
   const double p = ((r_high - r) - r_low) + tail;
   const double high = kExp2Table[j][0];
   const double result = high + (high * (r + p) + kExp2Table[j][1]);
-  if (m < -1021) return ScaleByPowerOfTwo(ScaleByPowerOfTwo(result, m + 100), -100);  // subnormal: rounds once more
+  if (m < -1021)
+    return ScaleByPowerOfTwo(ScaleByPowerOfTwo(result, m + 100),
+                             -100);  // subnormal: rounds once more
   if (m > 1023) return ScaleByPowerOfTwo(ScaleByPowerOfTwo(result, m - 1), 1);
   return ScaleByPowerOfTwo(result, m);
 }
 
-// x = 2^k m, m in [sqrt(1/2), sqrt 2); c = j/256 nearest to 1/m; r = m c - 1 exactly up to one rounding
-// (c has 9 bits, m is split in two halves); log x = k ln2 - log c + log1p(r), |r| < 1/256.
+// x = 2^k m, m in [sqrt(1/2), sqrt 2); c = j/256 nearest to 1/m; r = m c - 1 exactly up to one
+// rounding (c has 9 bits, m is split in two halves); log x = k ln2 - log c + log1p(r), |r| < 1/256.
 double Log(double x) {
   if (std::isnan(x) || x == kInfinity) return x;
   if (x < 0) return std::numeric_limits<double>::quiet_NaN();
@@ -69,14 +72,17 @@ double Log(double x) {
   }
   const int j = static_cast<int>(std::floor(256.0 / m + 0.5));
   const double c = static_cast<double>(j) / 256.0;
-  const double m_high = std::bit_cast<double>(std::bit_cast<std::uint64_t>(m) & 0xfffffffff8000000ULL);
+  const double m_high =
+      std::bit_cast<double>(std::bit_cast<std::uint64_t>(m) & 0xfffffffff8000000ULL);
   const double m_low = m - m_high;
   const double r_high = m_high * c - 1.0;
   const double r_low = m_low * c;
   const double r = r_high + r_low;
   const double r_error = (r_high - r) + r_low;
   const double series =
-      r * r * (-0.5 + r * (1.0 / 3 + r * (-0.25 + r * (0.2 + r * (-1.0 / 6 + r * (1.0 / 7 + r * -0.125))))));
+      r * r *
+      (-0.5 +
+       r * (1.0 / 3 + r * (-0.25 + r * (0.2 + r * (-1.0 / 6 + r * (1.0 / 7 + r * -0.125))))));
   const double high = static_cast<double>(k) * kLn2High + kLogTable[j - 181][0];
   const double low = static_cast<double>(k) * kLn2Low + kLogTable[j - 181][1];
   const double sum = high + r;

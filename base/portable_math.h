@@ -1,7 +1,8 @@
 // exp and log with the same bits on every x86-64, because glibc picks FMA variants by CPU.
 //
-// Only +, -, *, / and sqrt on doubles (exact by IEEE 754) and integer operations are used; compile with
-// -ffp-contract=off. Error below 1 ulp over the whole range (measured by the unit test against libm).
+// Only +, -, *, / and sqrt on doubles (exact by IEEE 754) and integer operations are used; compile
+// with -ffp-contract=off. Error below 1 ulp over the whole range (measured by the unit test against
+// libm).
 #pragma once
 
 namespace consilium {

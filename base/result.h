@@ -1,8 +1,8 @@
 // Errors are values at module boundaries.
 //
-// A message has four parts: where (site, file, line, field), what was expected, what was found, what to
-// do next. It never contains a patient's value. Codes carry gRPC's canonical names so that the edge
-// converts by one table.
+// A message has four parts: where (site, file, line, field), what was expected, what was found,
+// what to do next. It never contains a patient's value. Codes carry gRPC's canonical names so that
+// the edge converts by one table.
 #pragma once
 
 #include <string>
@@ -18,9 +18,9 @@ enum class ErrorCode {
   kOutOfRange,          // a number beyond its bound
   kNotFound,
   kAlreadyExists,
-  kPermissionDenied,    // a disclosure rule, a role or an approval forbids it
+  kPermissionDenied,  // a disclosure rule, a role or an approval forbids it
   kResourceExhausted,
-  kDataLoss,            // bytes are missing, damaged or were changed
+  kDataLoss,  // bytes are missing, damaged or were changed
   kUnavailable,
   kInternal,
 };
@@ -48,19 +48,20 @@ using Result = tl::expected<T, Error>;
 
 // Leaves the function with the error of `expression` (a Result<...>), or goes on.
 // A Result that is already held is looked at, not copied.
-#define CONSILIUM_TRY(expression)                                                      \
-  do {                                                                                 \
-    if (auto&& consilium_try_ = (expression); !consilium_try_) {                       \
-      return ::tl::unexpected<::consilium::Error>(consilium_try_.error());             \
-    }                                                                                  \
+#define CONSILIUM_TRY(expression)                                          \
+  do {                                                                     \
+    if (auto&& consilium_try_ = (expression); !consilium_try_) {           \
+      return ::tl::unexpected<::consilium::Error>(consilium_try_.error()); \
+    }                                                                      \
   } while (false)
 
 // A broken invariant: aborts with a message, in release builds too.
-#define CONSILIUM_CHECK(condition, what)                                         \
-  do {                                                                           \
+#define CONSILIUM_CHECK(condition, what)                                                         \
+  do {                                                                                           \
     if (!(condition)) ::consilium::AbortOnBrokenInvariant(#condition, what, __FILE__, __LINE__); \
   } while (false)
 
 namespace consilium {
-[[noreturn]] void AbortOnBrokenInvariant(const char* condition, std::string_view what, const char* file, int line);
+[[noreturn]] void AbortOnBrokenInvariant(const char* condition, std::string_view what,
+                                         const char* file, int line);
 }

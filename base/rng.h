@@ -1,7 +1,8 @@
-// Seeded randomness with the same stream everywhere (the standard's distributions differ between libraries).
+// Seeded randomness with the same stream everywhere (the standard's distributions differ between
+// libraries).
 //
-// xoshiro256** (Blackman & Vigna, ACM TOMS 47(4), 2021) seeded from SHA-256 of (seed, purpose, index).
-// Not for secrets: keys come from OpenSSL.
+// xoshiro256** (Blackman & Vigna, ACM TOMS 47(4), 2021) seeded from SHA-256 of (seed, purpose,
+// index). Not for secrets: keys come from OpenSSL.
 #pragma once
 
 #include <cstdint>

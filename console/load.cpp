@@ -20,13 +20,16 @@ struct SiteFiles {
   std::optional<std::string> clinical;
 };
 
-Result<SiteFiles> ReadSite(const std::string& name, const std::filesystem::path& path, const std::filesystem::path& data) {
+Result<SiteFiles> ReadSite(const std::string& name, const std::filesystem::path& path,
+                           const std::filesystem::path& data) {
   const auto text = ReadFile(path, std::uintmax_t{1} << 20);
   CONSILIUM_TRY(text);
   auto file = site_agent::ParseCohortFile(*text, path.string());
   CONSILIUM_TRY(file);
   if (file->site != name) {
-    return Fail(ErrorCode::kInvalidArgument, fmt::format("{}: it is the cohort file of site '{}'; expected '{}', as --site says", path.string(), file->site, name));
+    return Fail(ErrorCode::kInvalidArgument,
+                fmt::format("{}: it is the cohort file of site '{}'; expected '{}', as --site says",
+                            path.string(), file->site, name));
   }
   SiteFiles files{std::move(*file), {}, std::nullopt};
   auto radiomics = ReadFile(data / files.file.radiomics);
@@ -42,21 +45,25 @@ Result<SiteFiles> ReadSite(const std::string& name, const std::filesystem::path&
 
 }  // namespace
 
-Result<std::map<std::string, std::filesystem::path>> ParseSites(const std::vector<std::string>& arguments) {
+Result<std::map<std::string, std::filesystem::path>> ParseSites(
+    const std::vector<std::string>& arguments) {
   std::map<std::string, std::filesystem::path> sites;
   for (const std::string& argument : arguments) {
     const auto equals = argument.find('=');
     if (equals == std::string::npos || equals == 0 || equals + 1 == argument.size()) {
-      return Fail(ErrorCode::kInvalidArgument, fmt::format("--site {}: expected NAME=COHORT.yaml", argument));
+      return Fail(ErrorCode::kInvalidArgument,
+                  fmt::format("--site {}: expected NAME=COHORT.yaml", argument));
     }
     if (!sites.emplace(argument.substr(0, equals), argument.substr(equals + 1)).second) {
-      return Fail(ErrorCode::kInvalidArgument, fmt::format("--site {}: the site is given twice", argument.substr(0, equals)));
+      return Fail(ErrorCode::kInvalidArgument,
+                  fmt::format("--site {}: the site is given twice", argument.substr(0, equals)));
     }
   }
   return sites;
 }
 
-Result<LoadedStudy> Load(const std::filesystem::path& study_path, const std::map<std::string, std::filesystem::path>& sites,
+Result<LoadedStudy> Load(const std::filesystem::path& study_path,
+                         const std::map<std::string, std::filesystem::path>& sites,
                          const std::filesystem::path& data) {
   auto text = ReadFile(study_path, std::uintmax_t{1} << 20);
   CONSILIUM_TRY(text);
@@ -67,15 +74,18 @@ Result<LoadedStudy> Load(const std::filesystem::path& study_path, const std::map
 
   std::vector<std::string> problems;
   for (const auto& [name, path] : sites) {
-    if (std::find(loaded.study.sites.begin(), loaded.study.sites.end(), name) == loaded.study.sites.end()) {
-      problems.push_back(fmt::format("--site {}: the study has no such site; it names {}", name, fmt::join(loaded.study.sites, ", ")));
+    if (std::find(loaded.study.sites.begin(), loaded.study.sites.end(), name) ==
+        loaded.study.sites.end()) {
+      problems.push_back(fmt::format("--site {}: the study has no such site; it names {}", name,
+                                     fmt::join(loaded.study.sites, ", ")));
     }
   }
   std::map<std::string, SiteFiles> files;
   for (const std::string& name : loaded.study.sites) {
     const auto given = sites.find(name);
     if (given == sites.end()) {
-      problems.push_back(fmt::format("site {}: the study names it, but there is no --site {}=COHORT.yaml", name, name));
+      problems.push_back(fmt::format(
+          "site {}: the study names it, but there is no --site {}=COHORT.yaml", name, name));
       continue;
     }
     auto read = ReadSite(name, given->second, data);
@@ -95,9 +105,13 @@ Result<LoadedStudy> Load(const std::filesystem::path& study_path, const std::map
     loaded.study = std::move(*resolved);
     for (auto& [name, site] : files) {
       simulation::LocalSite local;
-      local.secret = site.file.site_key.empty() ? site_agent::IdentityFromSeed(name, loaded.study.seed).secret : site.file.site_key;
-      site_agent::CohortCheck check = site_agent::CheckCohort(site.file, loaded.study, site.radiomics,
-                                                              site.clinical ? std::optional<std::string_view>(*site.clinical) : std::nullopt, local.secret);
+      local.secret = site.file.site_key.empty()
+                         ? site_agent::IdentityFromSeed(name, loaded.study.seed).secret
+                         : site.file.site_key;
+      site_agent::CohortCheck check = site_agent::CheckCohort(
+          site.file, loaded.study, site.radiomics,
+          site.clinical ? std::optional<std::string_view>(*site.clinical) : std::nullopt,
+          local.secret);
       for (const std::string& problem : check.problems) problems.push_back(problem);
       for (const std::string& note : check.notes) loaded.notes.push_back(note);
       if (check.cohort) local.cohort = std::move(*check.cohort);

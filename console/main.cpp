@@ -58,11 +58,15 @@ int CodeOf(const Error& error) {
     case ErrorCode::kResourceExhausted:
     case ErrorCode::kUnavailable:
     case ErrorCode::kDataLoss:
-    case ErrorCode::kOutOfRange: return kInputWrong;
-    case ErrorCode::kPermissionDenied: return kDisclosureRefused;
+    case ErrorCode::kOutOfRange:
+      return kInputWrong;
+    case ErrorCode::kPermissionDenied:
+      return kDisclosureRefused;
     case ErrorCode::kFailedPrecondition:
-    case ErrorCode::kAlreadyExists: return kStudyRefused;
-    case ErrorCode::kInternal: return kInternal;
+    case ErrorCode::kAlreadyExists:
+      return kStudyRefused;
+    case ErrorCode::kInternal:
+      return kInternal;
   }
   return kInternal;
 }
@@ -73,9 +77,15 @@ struct Screen {
 
   int Report(const Error& error, int code) const {
     if (json) {
-      std::cout << nlohmann::json{{"event", "error"}, {"code", Name(error.code)}, {"exit", code}, {"message", error.message}}.dump() << "\n";
+      std::cout << nlohmann::json{{"event", "error"},
+                                  {"code", Name(error.code)},
+                                  {"exit", code},
+                                  {"message", error.message}}
+                       .dump()
+                << "\n";
     } else {
-      fmt::print(stderr, "{}error{} {}: {}\n", terminal ? "\033[1;31m" : "", terminal ? "\033[0m" : "", Name(error.code), error.message);
+      fmt::print(stderr, "{}error{} {}: {}\n", terminal ? "\033[1;31m" : "",
+                 terminal ? "\033[0m" : "", Name(error.code), error.message);
     }
     return code;
   }
@@ -86,31 +96,45 @@ std::string Megabytes(std::uint64_t bytes) {
   const double megabytes = static_cast<double>(bytes) / 1e6;
   return megabytes < 10 ? fmt::format("{:.1f} MB", megabytes) : fmt::format("{:.0f} MB", megabytes);
 }
-std::string Seconds(double seconds) { return fmt::format("{}:{:02}", static_cast<int>(seconds) / 60, static_cast<int>(seconds) % 60); }
+std::string Seconds(double seconds) {
+  return fmt::format("{}:{:02}", static_cast<int>(seconds) / 60, static_cast<int>(seconds) % 60);
+}
 
 // Progress of a run: one line that is written over on a terminal, a line now and then elsewhere.
 class ProgressLine {
  public:
-  ProgressLine(const Screen& screen, int lambda_count) : screen_(screen), lambda_count_(lambda_count), began_(Clock::now()) {}
+  ProgressLine(const Screen& screen, int lambda_count)
+      : screen_(screen), lambda_count_(lambda_count), began_(Clock::now()) {}
 
   void Show(const simulation::Progress& progress) {
     const double elapsed = std::chrono::duration<double>(Clock::now() - began_).count();
     fits_max_ = std::max(fits_max_, progress.fits);
     // Paths end at different lambdas, so what is left is an estimate: rounds of a typical path.
     const double typical = 14 + 0.55 * lambda_count_;
-    const double share = std::min(0.97, (static_cast<double>(progress.round) + 1) / std::max(typical, static_cast<double>(progress.round) + 3));
+    const double share =
+        std::min(0.97, (static_cast<double>(progress.round) + 1) /
+                           std::max(typical, static_cast<double>(progress.round) + 3));
     const double left = elapsed * (1 - share) / share;
     if (screen_.json) {
-      std::cout << nlohmann::json{{"event", "round"}, {"round", progress.round}, {"doing", progress.doing}, {"queries", progress.queries},
-                                  {"fits", progress.fits}, {"bytes_up", progress.bytes_up}, {"elapsed_s", elapsed}}.dump() << "\n" << std::flush;
+      std::cout << nlohmann::json{{"event", "round"},        {"round", progress.round},
+                                  {"doing", progress.doing}, {"queries", progress.queries},
+                                  {"fits", progress.fits},   {"bytes_up", progress.bytes_up},
+                                  {"elapsed_s", elapsed}}
+                       .dump()
+                << "\n"
+                << std::flush;
       return;
     }
-    const std::string line = fmt::format("round {:>3}  {:<26} {:>4} fits  {:>8} sent per hospital  {} elapsed, about {} left", progress.round + 1,
-                                         progress.doing, progress.fits, Megabytes(progress.bytes_up), Seconds(elapsed), Seconds(left));
+    const std::string line = fmt::format(
+        "round {:>3}  {:<26} {:>4} fits  {:>8} sent per hospital  {} elapsed, about {} left",
+        progress.round + 1, progress.doing, progress.fits, Megabytes(progress.bytes_up),
+        Seconds(elapsed), Seconds(left));
     if (screen_.terminal) {
       constexpr int kBar = 20;
       const int full = static_cast<int>(share * kBar);
-      fmt::print(stderr, "\r\033[K\033[36m{}{}\033[0m {}", std::string(static_cast<std::size_t>(full), '#'), std::string(static_cast<std::size_t>(kBar - full), '.'), line);
+      fmt::print(stderr, "\r\033[K\033[36m{}{}\033[0m {}",
+                 std::string(static_cast<std::size_t>(full), '#'),
+                 std::string(static_cast<std::size_t>(kBar - full), '.'), line);
       std::fflush(stderr);
     } else if (elapsed >= next_) {
       fmt::print(stderr, "{}\n", line);
@@ -120,7 +144,9 @@ class ProgressLine {
   void End() const {
     if (screen_.terminal && !screen_.json) fmt::print(stderr, "\r\033[K");
   }
-  [[nodiscard]] double elapsed() const { return std::chrono::duration<double>(Clock::now() - began_).count(); }
+  [[nodiscard]] double elapsed() const {
+    return std::chrono::duration<double>(Clock::now() - began_).count();
+  }
 
  private:
   const Screen& screen_;
@@ -134,33 +160,44 @@ Result<void> WriteReport(const fs::path& out, const study::Results& results) {
   const std::string json = coordinator::ReportJson(results);
   const std::vector<coordinator::ReportTable> tables = coordinator::ReportTables(results);
   CONSILIUM_TRY(WriteFile(out / "report.json", json));
-  for (const coordinator::ReportTable& table : tables) CONSILIUM_TRY(WriteFile(out / table.file_name, table.csv));
+  for (const coordinator::ReportTable& table : tables)
+    CONSILIUM_TRY(WriteFile(out / table.file_name, table.csv));
   const auto html = coordinator::ReportHtml(json, tables);
   CONSILIUM_TRY(html);
   CONSILIUM_TRY(WriteFile(out / "report.html", *html));
   return {};
 }
 
-std::string Figure(double value) { return value == value ? fmt::format("{:.3f}", value) : std::string("-"); }
+std::string Figure(double value) {
+  return value == value ? fmt::format("{:.3f}", value) : std::string("-");
+}
 
 void PrintSummary(const study::Results& results, const fs::path& out) {
   fmt::print("\n{}\n{}\n\n", results.verdict.word, results.verdict.sentence);
-  fmt::print("{:<22} {:<12} {:<10} {:>9} {:>9} {:>20} {:>12}\n", "held out", "features", "harmon.", "internal", "external", "95 % interval", "degradation");
+  fmt::print("{:<22} {:<12} {:<10} {:>9} {:>9} {:>20} {:>12}\n", "held out", "features", "harmon.",
+             "internal", "external", "95 % interval", "degradation");
   bool truth = false;
   for (const study::ResultRow& row : results.rows) {
-    const std::string interval = row.external_auc_ci.lower == row.external_auc_ci.lower
-                                     ? fmt::format("{:.3f} to {:.3f}", row.external_auc_ci.lower, row.external_auc_ci.upper)
-                                     : std::string("-");
-    fmt::print("{:<22} {:<12} {:<10} {:>9} {:>9} {:>20} {:>12}{}{}{}\n", row.key.held_out, row.key.features, row.key.harmonization, Figure(row.internal_auc),
-               Figure(row.external_auc), interval, Figure(row.degradation), row.true_external_auc ? fmt::format("   truth {:.3f}", *row.true_external_auc) : "",
+    const std::string interval =
+        row.external_auc_ci.lower == row.external_auc_ci.lower
+            ? fmt::format("{:.3f} to {:.3f}", row.external_auc_ci.lower, row.external_auc_ci.upper)
+            : std::string("-");
+    fmt::print("{:<22} {:<12} {:<10} {:>9} {:>9} {:>20} {:>12}{}{}{}\n", row.key.held_out,
+               row.key.features, row.key.harmonization, Figure(row.internal_auc),
+               Figure(row.external_auc), interval, Figure(row.degradation),
+               row.true_external_auc ? fmt::format("   truth {:.3f}", *row.true_external_auc) : "",
                row.primary ? "  *" : "", row.reason.empty() ? "" : "  (" + row.reason + ")");
     truth = truth || row.true_external_auc.has_value();
   }
-  fmt::print("* the pre-registered primary analysis{}\n", truth ? "; truth: AUC of the data-generating predictor in that hospital, the ceiling of any score" : "");
+  fmt::print("* the pre-registered primary analysis{}\n",
+             truth ? "; truth: AUC of the data-generating predictor in that hospital, the ceiling "
+                     "of any score"
+                   : "");
   fmt::print("\n{} rounds. The report: {}\n", results.rounds, (out / "report.html").string());
 }
 
-// ---- verbs ------------------------------------------------------------------------------------------
+// ---- verbs
+// ------------------------------------------------------------------------------------------
 
 struct SimulateArguments {
   std::string study, data = ".", out;
@@ -177,18 +214,28 @@ int StudyCheck(const SimulateArguments& arguments, const Screen& screen) {
   if (!loaded) return screen.Report(loaded.error());
   const study::Study& study = loaded->study;
   if (screen.json) {
-    nlohmann::ordered_json told{{"event", "checked"}, {"study", study.name}, {"digest", Hex(study.digest)}, {"sites", study.sites}, {"columns", study.feature_columns.size()}};
+    nlohmann::ordered_json told{{"event", "checked"},
+                                {"study", study.name},
+                                {"digest", Hex(study.digest)},
+                                {"sites", study.sites},
+                                {"columns", study.feature_columns.size()}};
     for (const auto& [name, site] : loaded->sites) told["rows"][name] = site.cohort.row_count();
     std::cout << told.dump() << "\n";
     return kOk;
   }
-  fmt::print("{}: {}\n", study.name, study.title.empty() ? "the study file is in order" : study.title);
-  fmt::print("  design        {}\n", study.design == study::Design::kNamedHeldOut ? "named held-out centers" : "leave-one-center-out");
+  fmt::print("{}: {}\n", study.name,
+             study.title.empty() ? "the study file is in order" : study.title);
+  fmt::print("  design        {}\n", study.design == study::Design::kNamedHeldOut
+                                         ? "named held-out centers"
+                                         : "leave-one-center-out");
   fmt::print("  event         {}\n", study.event);
-  fmt::print("  fits          {} patterns x {} feature sets x {} harmonizations x ({} folds + 1)\n", study::PatternsOf(study).size(), study.feature_sets.size(),
+  fmt::print("  fits          {} patterns x {} feature sets x {} harmonizations x ({} folds + 1)\n",
+             study::PatternsOf(study).size(), study.feature_sets.size(),
              study.harmonizations.size(), study.folds.count);
   if (study.design == study::Design::kLeaveOneCenterOut) {
-    fmt::print("  discloses     leave-one-center-out tells the coordinator each center's own sums, by differences of totals\n");
+    fmt::print(
+        "  discloses     leave-one-center-out tells the coordinator each center's own sums, by "
+        "differences of totals\n");
   }
   for (const auto& [name, site] : loaded->sites) {
     const auto events = static_cast<long>(site.cohort.outcome.sum());
@@ -203,7 +250,10 @@ int StudyCheck(const SimulateArguments& arguments, const Screen& screen) {
 int Simulate(const SimulateArguments& arguments, const Screen& screen) {
   const auto sites = ParseSites(arguments.sites);
   if (!sites) return screen.Report(sites.error(), kUsage);
-  if (sites->empty()) return screen.Report({ErrorCode::kInvalidArgument, "simulate needs a --site NAME=COHORT.yaml for each site of the study"}, kUsage);
+  if (sites->empty())
+    return screen.Report({ErrorCode::kInvalidArgument,
+                          "simulate needs a --site NAME=COHORT.yaml for each site of the study"},
+                         kUsage);
   auto loaded = Load(arguments.study, *sites, arguments.data);
   if (!loaded) return screen.Report(loaded.error());
   if (!screen.json) {
@@ -216,38 +266,53 @@ int Simulate(const SimulateArguments& arguments, const Screen& screen) {
   if (arguments.resume && fs::exists(log_path)) {
     const auto text = ReadFile(log_path);
     if (!text) return screen.Report(text.error());
-    // Whole records only: a killed run may have left a torn one.
-    std::span<const std::uint8_t> left(reinterpret_cast<const std::uint8_t*>(text->data()), text->size());
-    std::size_t whole = 0;
-    while (whole < left.size()) {
-      const auto record = federation::NextRecord(left.subspan(whole));
-      if (!record) break;
-      whole += record->size;
-    }
-    resume.assign(left.begin(), left.begin() + static_cast<std::ptrdiff_t>(whole));
+    const std::span<const std::uint8_t> left(reinterpret_cast<const std::uint8_t*>(text->data()),
+                                             text->size());
+    const auto whole = WholeRecordBytes(left);
+    if (!whole) return screen.Report(Within(log_path.string(), whole.error()));
+    resume.assign(left.begin(), left.begin() + static_cast<std::ptrdiff_t>(*whole));
   }
   auto log = LogFile::Open(log_path, resume.size());
   if (!log) return screen.Report(log.error());
   ProgressLine line(screen, study.models.empty() ? 100 : study.models.front().lambda_count);
   simulation::LocalOptions options;
-  options.threads = arguments.threads > 0 ? arguments.threads : static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
+  options.threads = arguments.threads > 0
+                        ? arguments.threads
+                        : static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
   options.progress = [&line](const simulation::Progress& progress) { line.Show(progress); };
-  const auto outcome = simulation::RunLocally(study, loaded->text, std::move(loaded->sites), **log, options, resume);
+  const auto outcome =
+      simulation::RunLocally(study, loaded->text, std::move(loaded->sites), **log, options, resume);
   line.End();
   if (!outcome) return screen.Report(outcome.error());
-  if (const auto written = WriteReport(out, outcome->results); !written) return screen.Report(written.error());
+  if (const auto written = WriteReport(out, outcome->results); !written)
+    return screen.Report(written.error());
   for (const auto& [site, lines] : outcome->ledgers) {
-    if (const auto written = WriteFile(out / "ledgers" / (site + ".jsonl"), lines); !written) return screen.Report(written.error());
+    if (const auto written = WriteFile(out / "ledgers" / (site + ".jsonl"), lines); !written)
+      return screen.Report(written.error());
   }
   char host[256] = "";
   ::gethostname(host, sizeof host - 1);
-  const nlohmann::ordered_json run{{"schema", "consilium.run/1"}, {"engine_version", study::kEngineVersion}, {"host", host}, {"threads", options.threads},
-                                   {"masks", study.privacy.masks}, {"seconds", line.elapsed()}, {"log_bytes", (*log)->bytes()},
-                                   {"finished_unix_s", std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch()).count()}};
-  if (const auto written = WriteFile(out / "run.json", run.dump(2) + "\n"); !written) return screen.Report(written.error());
+  const nlohmann::ordered_json run{
+      {"schema", "consilium.run/1"},
+      {"engine_version", study::kEngineVersion},
+      {"host", host},
+      {"threads", options.threads},
+      {"masks", study.privacy.masks},
+      {"seconds", line.elapsed()},
+      {"log_bytes", (*log)->bytes()},
+      {"finished_unix_s", std::chrono::duration_cast<std::chrono::seconds>(
+                              std::chrono::system_clock::now().time_since_epoch())
+                              .count()}};
+  if (const auto written = WriteFile(out / "run.json", run.dump(2) + "\n"); !written)
+    return screen.Report(written.error());
   if (screen.json) {
-    std::cout << nlohmann::ordered_json{{"event", "done"}, {"verdict", outcome->results.verdict.word}, {"rounds", outcome->results.rounds},
-                                        {"seconds", line.elapsed()}, {"report", (out / "report.json").string()}}.dump() << "\n";
+    std::cout << nlohmann::ordered_json{{"event", "done"},
+                                        {"verdict", outcome->results.verdict.word},
+                                        {"rounds", outcome->results.rounds},
+                                        {"seconds", line.elapsed()},
+                                        {"report", (out / "report.json").string()}}
+                     .dump()
+              << "\n";
   } else {
     PrintSummary(outcome->results, out);
   }
@@ -266,9 +331,12 @@ int Report(const std::string& folder, const Screen& screen) {
   }
   const auto html = coordinator::ReportHtml(*json, tables);
   if (!html) return screen.Report(html.error());
-  if (const auto written = WriteFile(out / "report.html", *html); !written) return screen.Report(written.error());
+  if (const auto written = WriteFile(out / "report.html", *html); !written)
+    return screen.Report(written.error());
   if (screen.json) {
-    std::cout << nlohmann::json{{"event", "written"}, {"report", (out / "report.html").string()}}.dump() << "\n";
+    std::cout
+        << nlohmann::json{{"event", "written"}, {"report", (out / "report.html").string()}}.dump()
+        << "\n";
   } else {
     fmt::print("{}\n", (out / "report.html").string());
   }
@@ -287,9 +355,15 @@ int AuditVerify(const std::string& folder, const Screen& screen) {
   const auto figures = coordinator::VerifyLog(AsBytes(*text));
   if (!figures) return screen.Report(figures.error(), kAuditFailed);
   if (screen.json) {
-    std::cout << nlohmann::ordered_json{{"event", "verified"}, {"rounds", figures->rounds}, {"receipts", figures->receipts}, {"bytes", figures->bytes}}.dump() << "\n";
+    std::cout << nlohmann::ordered_json{{"event", "verified"},
+                                        {"rounds", figures->rounds},
+                                        {"receipts", figures->receipts},
+                                        {"bytes", figures->bytes}}
+                     .dump()
+              << "\n";
   } else {
-    fmt::print("The log holds: {} rounds in one chain, {} signed receipts, {} of totals.\n", figures->rounds, figures->receipts, Megabytes(figures->bytes));
+    fmt::print("The log holds: {} rounds in one chain, {} signed receipts, {} of totals.\n",
+               figures->rounds, figures->receipts, Megabytes(figures->bytes));
   }
   return kOk;
 }
@@ -316,14 +390,26 @@ int AuditReplay(const std::string& folder, const Screen& screen) {
     if (!found || *found != expected) differing.push_back(name);
   };
   compare("report.json", json);
-  for (const coordinator::ReportTable& table : coordinator::ReportTables(*results)) compare(table.file_name, table.csv);
+  for (const coordinator::ReportTable& table : coordinator::ReportTables(*results))
+    compare(table.file_name, table.csv);
   if (!differing.empty()) {
-    return screen.Report({ErrorCode::kDataLoss, fmt::format("re-derived from the log, these files differ from what stands in {}: {}", folder, fmt::join(differing, ", "))}, kAuditFailed);
+    return screen.Report(
+        {ErrorCode::kDataLoss,
+         fmt::format("re-derived from the log, these files differ from what stands in {}: {}",
+                     folder, fmt::join(differing, ", "))},
+        kAuditFailed);
   }
   if (screen.json) {
-    std::cout << nlohmann::ordered_json{{"event", "replayed"}, {"rounds", results->rounds}, {"report_sha256", Hex(Sha256(json))}}.dump() << "\n";
+    std::cout << nlohmann::ordered_json{{"event", "replayed"},
+                                        {"rounds", results->rounds},
+                                        {"report_sha256", Hex(Sha256(json))}}
+                     .dump()
+              << "\n";
   } else {
-    fmt::print("Re-derived from {} logged rounds: every question follows from the study, and report.json and every table are the same to the byte.\n", results->rounds);
+    fmt::print(
+        "Re-derived from {} logged rounds: every question follows from the study, and report.json "
+        "and every table are the same to the byte.\n",
+        results->rounds);
   }
   return kOk;
 }
@@ -334,24 +420,34 @@ int Demo(const std::string& folder, std::uint64_t seed, const Screen& screen) {
   if (seed != 0) options.seed = seed;
   const simulation::GeneratedStudy generated = simulation::GenerateHospitals(options);
   for (const auto& [name, text] : generated.files) {
-    if (const auto written = WriteFile(out / name, text); !written) return screen.Report(written.error());
+    if (const auto written = WriteFile(out / name, text); !written)
+      return screen.Report(written.error());
   }
   std::string command = fmt::format("consilium simulate {}", (out / "study.yaml").string());
-  for (const std::string& hospital : generated.hospitals) command += fmt::format(" --site {}={}", hospital, (out / (hospital + ".yaml")).string());
+  for (const std::string& hospital : generated.hospitals)
+    command += fmt::format(" --site {}={}", hospital, (out / (hospital + ".yaml")).string());
   command += fmt::format(" --data {} --out {}", out.string(), (out / "report").string());
   if (screen.json) {
-    std::cout << nlohmann::ordered_json{{"event", "generated"}, {"study", (out / "study.yaml").string()}, {"hospitals", generated.hospitals}, {"command", command}}.dump() << "\n";
+    std::cout << nlohmann::ordered_json{{"event", "generated"},
+                                        {"study", (out / "study.yaml").string()},
+                                        {"hospitals", generated.hospitals},
+                                        {"command", command}}
+                     .dump()
+              << "\n";
   } else {
-    fmt::print("{} generated hospitals in {}. Run them with:\n{}\n", generated.hospitals.size(), out.string(), command);
+    fmt::print("{} generated hospitals in {}. Run them with:\n{}\n", generated.hospitals.size(),
+               out.string(), command);
   }
   return kOk;
 }
 
 int Main(int argc, char** argv) {
   Screen screen;
-  screen.terminal = ::isatty(STDERR_FILENO) != 0 && std::getenv("NO_COLOR") == nullptr;  // NOLINT(concurrency-mt-unsafe)
-  CLI::App app{"Consilium: does a radiomics model hold in hospitals that never saw it?\n"
-               "Runs, checks and audits federated multicenter studies; only sums leave a hospital."};
+  screen.terminal = ::isatty(STDERR_FILENO) != 0 &&
+                    std::getenv("NO_COLOR") == nullptr;  // NOLINT(concurrency-mt-unsafe)
+  CLI::App app{
+      "Consilium: does a radiomics model hold in hospitals that never saw it?\n"
+      "Runs, checks and audits federated multicenter studies; only sums leave a hospital."};
   app.footer(kExitCodes);
   app.require_subcommand(1);
   app.fallthrough();
@@ -365,39 +461,63 @@ int Main(int argc, char** argv) {
 
   CLI::App* study = app.add_subcommand("study", "Work with study files");
   study->require_subcommand(1);
-  CLI::App* check = study->add_subcommand("check", "Check a study file, and the cohorts given with it, before anything runs");
+  CLI::App* check = study->add_subcommand(
+      "check", "Check a study file, and the cohorts given with it, before anything runs");
   check->add_option("STUDY", arguments.study, "The study file")->required();
   check->add_option("--site", arguments.sites, "NAME=COHORT.yaml, once for each site");
-  check->add_option("--data", arguments.data, "Folder to which the cohort files' paths are relative")->capture_default_str();
+  check
+      ->add_option("--data", arguments.data, "Folder to which the cohort files' paths are relative")
+      ->capture_default_str();
   check->callback([&] { code = StudyCheck(arguments, screen); });
 
-  CLI::App* simulate = app.add_subcommand("simulate", "Run a study with all its hospitals in this process, over the same contract as the network");
+  CLI::App* simulate = app.add_subcommand(
+      "simulate",
+      "Run a study with all its hospitals in this process, over the same contract as the network");
   simulate->add_option("STUDY", arguments.study, "The study file")->required();
-  simulate->add_option("--site", arguments.sites, "NAME=COHORT.yaml, once for each site")->required();
-  simulate->add_option("--data", arguments.data, "Folder to which the cohort files' paths are relative")->capture_default_str();
-  simulate->add_option("--out", arguments.out, "Folder for the report, the tables, the log and the ledgers")->required();
-  simulate->add_option("--threads", arguments.threads, "Threads (default: all cores); no figure depends on it")->check(CLI::Range(1, 256));
-  simulate->add_flag("--no-masks", arguments.no_masks, "Sums without masks (public data only); the report has the same bytes");
+  simulate->add_option("--site", arguments.sites, "NAME=COHORT.yaml, once for each site")
+      ->required();
+  simulate
+      ->add_option("--data", arguments.data, "Folder to which the cohort files' paths are relative")
+      ->capture_default_str();
+  simulate
+      ->add_option("--out", arguments.out,
+                   "Folder for the report, the tables, the log and the ledgers")
+      ->required();
+  simulate
+      ->add_option("--threads", arguments.threads,
+                   "Threads (default: all cores); no figure depends on it")
+      ->check(CLI::Range(1, 256));
+  simulate->add_flag("--no-masks", arguments.no_masks,
+                     "Sums without masks (public data only); the report has the same bytes");
   simulate->add_flag("--resume", arguments.resume, "Continue from the log in --out after a crash");
   simulate->callback([&] { code = Simulate(arguments, screen); });
 
-  CLI::App* report = app.add_subcommand("report", "Write report.html again from report.json and the tables of a finished run");
+  CLI::App* report = app.add_subcommand(
+      "report", "Write report.html again from report.json and the tables of a finished run");
   report->add_option("DIR", folder, "The folder that simulate wrote")->required();
   report->callback([&] { code = Report(folder, screen); });
 
   CLI::App* audit = app.add_subcommand("audit", "Check a finished run from its log");
   audit->require_subcommand(1);
-  CLI::App* verify = audit->add_subcommand("verify", "The chain of the log, its hashes and every site's signature");
+  CLI::App* verify = audit->add_subcommand(
+      "verify", "The chain of the log, its hashes and every site's signature");
   verify->add_option("DIR", folder, "The folder that simulate wrote")->required();
   verify->callback([&] { code = AuditVerify(folder, screen); });
-  CLI::App* replay = audit->add_subcommand("replay", "Re-derive every question and every figure from the log, and compare with the files");
+  CLI::App* replay = audit->add_subcommand(
+      "replay",
+      "Re-derive every question and every figure from the log, and compare with the files");
   replay->add_option("DIR", folder, "The folder that simulate wrote")->required();
   replay->callback([&] { code = AuditReplay(folder, screen); });
 
-  CLI::App* demo = app.add_subcommand("demo", "Write the demo study: five generated hospitals whose truth is known");
-  demo->add_option("--out", folder, "Folder for study.yaml, the cohort files and the tables")->required();
+  CLI::App* demo = app.add_subcommand(
+      "demo", "Write the demo study: five generated hospitals whose truth is known");
+  demo->add_option("--out", folder, "Folder for study.yaml, the cohort files and the tables")
+      ->required();
   demo->add_option("--seed", seed, "Another seed than the demo's");
   demo->callback([&] { code = Demo(folder, seed, screen); });
+
+  for (CLI::App* verb : {study, check, simulate, report, audit, verify, replay, demo})
+    verb->footer(kExitCodes);
 
   try {
     app.parse(argc, argv);

@@ -18,16 +18,22 @@ namespace {
 
 std::size_t SumBytes(const StudyReplay& replay) { return federation::ByteCount(replay.layout()); }
 
-// One entry against the computation: does it answer the question that follows, and do its parts hold?
-Result<void> CheckEntry(const LogEntry& entry, const StudyReplay& replay, const federation::Roster& roster) {
+// One entry against the computation: does it answer the question that follows, and do its parts
+// hold?
+Result<void> CheckEntry(const LogEntry& entry, const StudyReplay& replay,
+                        const federation::Roster& roster) {
   const std::string where = fmt::format("log entry {}", entry.binding.round);
   if (replay.done()) return Fail(ErrorCode::kDataLoss, where + ": the study had ended before it");
   if (entry.binding.query != replay.digest()) {
-    return Fail(ErrorCode::kDataLoss, where + ": it answers another question than the one that follows from the study and the totals before it");
+    return Fail(ErrorCode::kDataLoss, where +
+                                          ": it answers another question than the one that follows "
+                                          "from the study and the totals before it");
   }
   const bool sums = SumBytes(replay) > 0;
   if (sums && entry.receipts.size() != roster.size()) {
-    return Fail(ErrorCode::kDataLoss, fmt::format("{}: {} receipts for a roster of {} training centers", where, entry.receipts.size(), roster.size()));
+    return Fail(ErrorCode::kDataLoss,
+                fmt::format("{}: {} receipts for a roster of {} training centers", where,
+                            entry.receipts.size(), roster.size()));
   }
   return {};
 }
@@ -36,14 +42,19 @@ Result<void> CheckReceipts(const LogEntry& entry, const federation::Roster& rost
   std::string last;
   for (const Receipt& receipt : entry.receipts) {
     if (receipt.binding != entry.binding) {
-      return Fail(ErrorCode::kPermissionDenied, fmt::format("log entry {}: the receipt of {} is for another question", entry.binding.round, receipt.site));
+      return Fail(ErrorCode::kPermissionDenied,
+                  fmt::format("log entry {}: the receipt of {} is for another question",
+                              entry.binding.round, receipt.site));
     }
     if (!last.empty() && receipt.site <= last) {
-      return Fail(ErrorCode::kDataLoss, fmt::format("log entry {}: the receipts are not in order of the sites' names", entry.binding.round));
+      return Fail(ErrorCode::kDataLoss,
+                  fmt::format("log entry {}: the receipts are not in order of the sites' names",
+                              entry.binding.round));
     }
     last = receipt.site;
     if (const auto verified = federation::Verify(receipt, roster); !verified) {
-      return tl::unexpected<Error>(Within(fmt::format("log entry {}", entry.binding.round), verified.error()));
+      return tl::unexpected<Error>(
+          Within(fmt::format("log entry {}", entry.binding.round), verified.error()));
     }
   }
   return {};
@@ -51,11 +62,18 @@ Result<void> CheckReceipts(const LogEntry& entry, const federation::Roster& rost
 
 }  // namespace
 
-StudyRun::StudyRun(const study::Study& study, const federation::StepRegistry& registry, federation::Roster roster, federation::LogSink& sink)
-    : study_(study), roster_(std::move(roster)), roster_digest_(federation::DigestOf(roster_)), sink_(sink), replay_(study, registry) {}
+StudyRun::StudyRun(const study::Study& study, const federation::StepRegistry& registry,
+                   federation::Roster roster, federation::LogSink& sink)
+    : study_(study),
+      roster_(std::move(roster)),
+      roster_digest_(federation::DigestOf(roster_)),
+      sink_(sink),
+      replay_(study, registry) {}
 
-Result<std::unique_ptr<StudyRun>> StudyRun::Begin(const study::Study& study, std::string study_file, const federation::StepRegistry& registry,
-                                                  federation::Roster roster, federation::LogSink& sink) {
+Result<std::unique_ptr<StudyRun>> StudyRun::Begin(const study::Study& study, std::string study_file,
+                                                  const federation::StepRegistry& registry,
+                                                  federation::Roster roster,
+                                                  federation::LogSink& sink) {
   auto run = std::unique_ptr<StudyRun>(new StudyRun(study, registry, std::move(roster), sink));
   federation::LogHeader header;
   header.engine_version = study::kEngineVersion;
@@ -72,16 +90,22 @@ Result<std::unique_ptr<StudyRun>> StudyRun::Begin(const study::Study& study, std
   return run;
 }
 
-Result<std::unique_ptr<StudyRun>> StudyRun::Resume(const study::Study& study, const federation::StepRegistry& registry,
-                                                   federation::Roster roster, std::span<const std::uint8_t> log, federation::LogSink& sink) {
+Result<std::unique_ptr<StudyRun>> StudyRun::Resume(const study::Study& study,
+                                                   const federation::StepRegistry& registry,
+                                                   federation::Roster roster,
+                                                   std::span<const std::uint8_t> log,
+                                                   federation::LogSink& sink) {
   auto run = std::unique_ptr<StudyRun>(new StudyRun(study, registry, std::move(roster), sink));
   federation::LogReader reader(log);
   const auto header = reader.Header();
   CONSILIUM_TRY(header);
-  if (header->study != study.digest || header->roster != run->roster_ || header->engine_version != study::kEngineVersion) {
+  if (header->study != study.digest || header->roster != run->roster_ ||
+      header->engine_version != study::kEngineVersion) {
     return Fail(ErrorCode::kFailedPrecondition,
-                fmt::format("the log is of study {} by {}; expected study {} by {} with the same roster; resume with the files that began it",
-                            Hex(header->study).substr(0, 16), header->engine_version, Hex(study.digest).substr(0, 16), study::kEngineVersion));
+                fmt::format("the log is of study {} by {}; expected study {} by {} with the same "
+                            "roster; resume with the files that began it",
+                            Hex(header->study).substr(0, 16), header->engine_version,
+                            Hex(study.digest).substr(0, 16), study::kEngineVersion));
   }
   while (!reader.AtEnd()) {
     auto entry = reader.Next();
@@ -95,7 +119,9 @@ Result<std::unique_ptr<StudyRun>> StudyRun::Resume(const study::Study& study, co
   return run;
 }
 
-Binding StudyRun::binding() const { return {study_.digest, replay_.round(), 0, replay_.digest(), roster_digest_}; }
+Binding StudyRun::binding() const {
+  return {study_.digest, replay_.round(), 0, replay_.digest(), roster_digest_};
+}
 
 Result<Digest> StudyRun::Prepare(const std::map<std::string, ArrivedAnswer>& answers) {
   LogEntry entry;
@@ -107,16 +133,22 @@ Result<Digest> StudyRun::Prepare(const std::map<std::string, ArrivedAnswer>& ans
       const auto found = answers.find(site);
       if (found == answers.end() || !found->second.receipt) {
         return Fail(ErrorCode::kFailedPrecondition,
-                    fmt::format("round {}: training center {} has not answered; a total is made of the whole roster or not at all", entry.binding.round, site));
+                    fmt::format("round {}: training center {} has not answered; a total is made of "
+                                "the whole roster or not at all",
+                                entry.binding.round, site));
       }
       const Receipt& receipt = *found->second.receipt;
       if (receipt.site != site || receipt.binding != entry.binding) {
-        return Fail(ErrorCode::kPermissionDenied, fmt::format("round {}: the receipt of {} is for another site or question", entry.binding.round, site));
+        return Fail(ErrorCode::kPermissionDenied,
+                    fmt::format("round {}: the receipt of {} is for another site or question",
+                                entry.binding.round, site));
       }
       CONSILIUM_TRY(federation::Verify(receipt, roster_));
       CONSILIUM_TRY(federation::CheckWords(receipt, found->second.words));
       if (found->second.words.size() != sum_bytes) {
-        return Fail(ErrorCode::kDataLoss, fmt::format("round {}: {} sent {} bytes; expected {}", entry.binding.round, site, found->second.words.size(), sum_bytes));
+        return Fail(ErrorCode::kDataLoss,
+                    fmt::format("round {}: {} sent {} bytes; expected {}", entry.binding.round,
+                                site, found->second.words.size(), sum_bytes));
       }
       federation::AddWords(replay_.layout(), found->second.words, entry.total);
       entry.receipts.push_back(receipt);
@@ -125,9 +157,14 @@ Result<Digest> StudyRun::Prepare(const std::map<std::string, ArrivedAnswer>& ans
   for (const auto& [site, answer] : answers) {
     for (const auto& [query, release] : answer.releases) {
       const auto& queries = replay_.queries();
-      const bool asked = query < queries.size() && replay_.layouts()[query].empty() &&
-                         std::find(queries[query].scope.members.begin(), queries[query].scope.members.end(), site) != queries[query].scope.members.end();
-      if (!asked) return Fail(ErrorCode::kPermissionDenied, fmt::format("round {}: {} released what it was not asked for", entry.binding.round, site));
+      const bool asked =
+          query < queries.size() && replay_.layouts()[query].empty() &&
+          std::find(queries[query].scope.members.begin(), queries[query].scope.members.end(),
+                    site) != queries[query].scope.members.end();
+      if (!asked)
+        return Fail(ErrorCode::kPermissionDenied,
+                    fmt::format("round {}: {} released what it was not asked for",
+                                entry.binding.round, site));
       entry.releases[query][site] = release;
     }
   }
@@ -135,7 +172,8 @@ Result<Digest> StudyRun::Prepare(const std::map<std::string, ArrivedAnswer>& ans
   const Bytes record = federation::EncodeRecord(entry);
   CONSILIUM_TRY(sink_.Append(record));
   Digest hash;
-  std::copy(record.end() - static_cast<std::ptrdiff_t>(hash.bytes.size()), record.end(), hash.bytes.begin());
+  std::copy(record.end() - static_cast<std::ptrdiff_t>(hash.bytes.size()), record.end(),
+            hash.bytes.begin());
   head_ = hash;
   last_ = std::move(entry);
   return hash;
@@ -162,7 +200,9 @@ Result<ReplayFigures> VerifyLog(std::span<const std::uint8_t> log) {
     const auto entry = reader.Next();
     CONSILIUM_TRY(entry);
     if (entry->binding.study != header->study || entry->binding.roster != roster) {
-      return Fail(ErrorCode::kDataLoss, fmt::format("log entry {}: it is of another study or roster than the header", entry->binding.round));
+      return Fail(ErrorCode::kDataLoss,
+                  fmt::format("log entry {}: it is of another study or roster than the header",
+                              entry->binding.round));
     }
     CONSILIUM_TRY(CheckReceipts(*entry, header->roster));
     ++figures.rounds;
@@ -172,13 +212,16 @@ Result<ReplayFigures> VerifyLog(std::span<const std::uint8_t> log) {
   return figures;
 }
 
-Result<study::Results> ReplayLog(const study::Study& study, const federation::StepRegistry& registry, std::span<const std::uint8_t> log) {
+Result<study::Results> ReplayLog(const study::Study& study,
+                                 const federation::StepRegistry& registry,
+                                 std::span<const std::uint8_t> log) {
   CONSILIUM_TRY(VerifyLog(log));
   federation::LogReader reader(log);
   const auto header = reader.Header();
   CONSILIUM_TRY(header);
   if (header->study != study.digest) {
-    return Fail(ErrorCode::kFailedPrecondition, "the log's header names another study than the one given");
+    return Fail(ErrorCode::kFailedPrecondition,
+                "the log's header names another study than the one given");
   }
   StudyReplay replay(study, registry);
   while (!reader.AtEnd()) {
@@ -188,7 +231,10 @@ Result<study::Results> ReplayLog(const study::Study& study, const federation::St
     CONSILIUM_TRY(replay.Deliver(entry->total, entry->releases));
   }
   if (!replay.done()) {
-    return Fail(ErrorCode::kFailedPrecondition, fmt::format("the log ends after round {}, before the study does; resume the study, then audit it again", replay.round()));
+    return Fail(ErrorCode::kFailedPrecondition,
+                fmt::format("the log ends after round {}, before the study does; resume the study, "
+                            "then audit it again",
+                            replay.round()));
   }
   return replay.Take();
 }

@@ -1,7 +1,7 @@
 // The coordinator half of a study between rounds: what to ask, and what to make of the answers.
 //
-// Pure: answers come in as values, records go out through a LogSink. The log is the only memory: Resume
-// re-runs the computation against it and continues where it ends.
+// Pure: answers come in as values, records go out through a LogSink. The log is the only memory:
+// Resume re-runs the computation against it and continues where it ends.
 #pragma once
 
 #include <map>
@@ -28,14 +28,14 @@ class StudyRun {
  public:
   // `study` (resolved), `registry` and `sink` are not owned. Writes the log's header.
   // Errors: the sink's.
-  [[nodiscard]] static Result<std::unique_ptr<StudyRun>> Begin(const study::Study& study, std::string study_file,
-                                                               const federation::StepRegistry& registry,
-                                                               federation::Roster roster, federation::LogSink& sink);
+  [[nodiscard]] static Result<std::unique_ptr<StudyRun>> Begin(
+      const study::Study& study, std::string study_file, const federation::StepRegistry& registry,
+      federation::Roster roster, federation::LogSink& sink);
   // Continues from a log's bytes: every entry is checked as Replay does. New records go to `sink`.
   // Errors: kDataLoss, kFailedPrecondition (the log is of another study, roster or engine).
-  [[nodiscard]] static Result<std::unique_ptr<StudyRun>> Resume(const study::Study& study, const federation::StepRegistry& registry,
-                                                                federation::Roster roster, std::span<const std::uint8_t> log,
-                                                                federation::LogSink& sink);
+  [[nodiscard]] static Result<std::unique_ptr<StudyRun>> Resume(
+      const study::Study& study, const federation::StepRegistry& registry,
+      federation::Roster roster, std::span<const std::uint8_t> log, federation::LogSink& sink);
 
   [[nodiscard]] bool done() const { return replay_.done(); }
   [[nodiscard]] const study::StudyReplay& replay() const { return replay_; }
@@ -45,10 +45,11 @@ class StudyRun {
 
   // Prepare, then Advance.
   [[nodiscard]] Result<Digest> Close(const std::map<std::string, ArrivedAnswer>& answers);
-  // Adds the answers of the whole roster, checks every receipt and appends the entry to the log; its total
-  // may be told from then on. The hash of the record.
-  // Errors: kFailedPrecondition (a training center's answer is missing: a total is made of the whole roster
-  // or not at all), kPermissionDenied or kDataLoss (a receipt or words that do not fit; names the site), the sink's.
+  // Adds the answers of the whole roster, checks every receipt and appends the entry to the log;
+  // its total may be told from then on. The hash of the record. Errors: kFailedPrecondition (a
+  // training center's answer is missing: a total is made of the whole roster or not at all),
+  // kPermissionDenied or kDataLoss (a receipt or words that do not fit; names the site), the
+  // sink's.
   [[nodiscard]] Result<Digest> Prepare(const std::map<std::string, ArrivedAnswer>& answers);
   // Moves on to the next round with the entry that Prepare appended.
   [[nodiscard]] Result<void> Advance();
@@ -59,7 +60,8 @@ class StudyRun {
   [[nodiscard]] Result<study::Results> Take();
 
  private:
-  StudyRun(const study::Study& study, const federation::StepRegistry& registry, federation::Roster roster, federation::LogSink& sink);
+  StudyRun(const study::Study& study, const federation::StepRegistry& registry,
+           federation::Roster roster, federation::LogSink& sink);
   const study::Study& study_;
   federation::Roster roster_;
   Digest roster_digest_;
@@ -75,13 +77,16 @@ struct ReplayFigures {
   std::uint64_t bytes = 0;
 };
 
-// What an auditor checks without recomputing: chain, hashes, receipts against the roster, and that every
-// entry binds the study and the roster of the header. Errors: kDataLoss, kPermissionDenied; names the entry.
+// What an auditor checks without recomputing: chain, hashes, receipts against the roster, and that
+// every entry binds the study and the roster of the header. Errors: kDataLoss, kPermissionDenied;
+// names the entry.
 [[nodiscard]] Result<ReplayFigures> VerifyLog(std::span<const std::uint8_t> log);
 
-// What an auditor recomputes: from the header's study and the totals, every question and every figure.
-// Errors: those of VerifyLog; kDataLoss (an entry answers another question than the one that follows).
-[[nodiscard]] Result<study::Results> ReplayLog(const study::Study& study, const federation::StepRegistry& registry,
+// What an auditor recomputes: from the header's study and the totals, every question and every
+// figure. Errors: those of VerifyLog; kDataLoss (an entry answers another question than the one
+// that follows).
+[[nodiscard]] Result<study::Results> ReplayLog(const study::Study& study,
+                                               const federation::StepRegistry& registry,
                                                std::span<const std::uint8_t> log);
 
 }  // namespace consilium::coordinator

@@ -18,7 +18,8 @@ std::vector<Block> DecodeBlocks(ByteReader& reader) {
   std::vector<Block> blocks;
   const std::uint32_t count = reader.U32();
   if (count > kListLengthMax) reader.Invalidate();
-  for (std::uint32_t i = 0; i < count && !reader.failed(); ++i) blocks.push_back(DecodeBlock(reader));
+  for (std::uint32_t i = 0; i < count && !reader.failed(); ++i)
+    blocks.push_back(DecodeBlock(reader));
   return blocks;
 }
 
@@ -48,8 +49,8 @@ Block DecodeBlock(ByteReader& reader) {
   Block block;
   block.name = reader.Text(kNameLengthMax);
   const std::uint64_t rows = reader.U64(), cols = reader.U64();
-  const bool too_large = rows > kValueCountMax || cols > kValueCountMax || rows * cols > kValueCountMax ||
-                         rows * cols > reader.left() / 8;
+  const bool too_large = rows > kValueCountMax || cols > kValueCountMax ||
+                         rows * cols > kValueCountMax || rows * cols > reader.left() / 8;
   if (reader.failed() || too_large) {
     reader.Invalidate();
     return block;

@@ -1,8 +1,8 @@
 // Blocks: the only shape in which numbers travel.
 //
-// A Block is a named dense matrix. A Query is a step's name, the scope of the sum and its input blocks,
-// the same for every site. An Answer is blocks that will be *added* to the other sites' answers; a
-// Release is blocks of one center that the report is about. DESIGN.md, "The contract".
+// A Block is a named dense matrix. A Query is a step's name, the scope of the sum and its input
+// blocks, the same for every site. An Answer is blocks that will be *added* to the other sites'
+// answers; a Release is blocks of one center that the report is about. DESIGN.md, "The contract".
 #pragma once
 
 #include <Eigen/Core>
@@ -26,9 +26,10 @@ struct Block {
 
 // Whose rows a query speaks of. Two queries with the same scope speak of the same rows.
 struct Scope {
-  std::string fit;                   // which fit asks; derived values are kept under this name
-  std::vector<std::string> members;  // sorted; the sites whose rows may enter (training centers, or the scored one)
-  int left_out_fold = 0;             // 1..F: rows of this fold do not train; 0: every row does
+  std::string fit;  // which fit asks; derived values are kept under this name
+  std::vector<std::string>
+      members;  // sorted; the sites whose rows may enter (training centers, or the scored one)
+  int left_out_fold = 0;  // 1..F: rows of this fold do not train; 0: every row does
 };
 
 struct Query {
@@ -54,7 +55,8 @@ struct BlockLayout {
 // (integers, already in grid units): these do not depend on how rows are cut over sites.
 struct AnswerBlock {
   std::string name;
-  std::variant<Eigen::MatrixXd, std::vector<Int128>> values;  // integers: column-major, rows * cols of them
+  std::variant<Eigen::MatrixXd, std::vector<Int128>>
+      values;  // integers: column-major, rows * cols of them
 };
 
 struct Answer {

@@ -19,11 +19,11 @@ struct Cohort {
   std::vector<std::string> feature_names;    // the study's list, in the study's order
   Eigen::MatrixXd features;                  // [n x G]; NaN = missing
   std::vector<std::string> covariate_names;  // the study's order
-  Eigen::MatrixXd covariates;                // [n x p]; never missing (such rows are excluded and counted)
-  Eigen::VectorXd outcome;                   // [n] 1 = the declared event, 0 = not
-  std::vector<int> patient;                  // [n] index of the patient; rows of one patient share it
-  std::vector<std::string> patient_ids;      // by patient index; local only
-  std::vector<int> fold;                     // [n] 1..F; from the study's column or the site's keyed hash
+  Eigen::MatrixXd covariates;  // [n x p]; never missing (such rows are excluded and counted)
+  Eigen::VectorXd outcome;     // [n] 1 = the declared event, 0 = not
+  std::vector<int> patient;    // [n] index of the patient; rows of one patient share it
+  std::vector<std::string> patient_ids;  // by patient index; local only
+  std::vector<int> fold;  // [n] 1..F; from the study's column or the site's keyed hash
   std::vector<FlowStep> flow;
 
   [[nodiscard]] Eigen::Index row_count() const { return features.rows(); }

@@ -1,10 +1,11 @@
 // The coordinator half: straight-line coroutines that ask for sums.
 //
-// `co_await sums.Of(query)` suspends until the round that carries the query has its total. Everything
-// that waits at one moment shares one round: the scheduler collects the open queries when no coroutine
-// can run any further. Resumption goes through the scheduler's ready queue, never inline from a
-// finishing child. On GCC 12 every operand of co_await must be a named local: write
-//   Query query = ...;  auto asked = sums.Of(std::move(query));  const Total total = co_await asked;
+// `co_await sums.Of(query)` suspends until the round that carries the query has its total.
+// Everything that waits at one moment shares one round: the scheduler collects the open queries
+// when no coroutine can run any further. Resumption goes through the scheduler's ready queue, never
+// inline from a finishing child. On GCC 12 every operand of co_await must be a named local: write
+//   Query query = ...;  auto asked = sums.Of(std::move(query));  const Total total = co_await
+//   asked;
 // A Task<T> ends with a Result<T>; `co_await task` gives that Result.
 #pragma once
 
@@ -33,7 +34,9 @@ class [[nodiscard]] Task {
  public:
   struct promise_type : internal::PromiseBase {
     std::optional<Result<T>> result;
-    Task get_return_object() { return Task(std::coroutine_handle<promise_type>::from_promise(*this)); }
+    Task get_return_object() {
+      return Task(std::coroutine_handle<promise_type>::from_promise(*this));
+    }
     std::suspend_always initial_suspend() noexcept { return {}; }
     struct FinalAwaiter {
       bool await_ready() noexcept { return false; }
@@ -122,7 +125,8 @@ class Sums {
 };
 
 template <typename T>
-void Task<T>::promise_type::FinalAwaiter::await_suspend(std::coroutine_handle<promise_type> handle) noexcept {
+void Task<T>::promise_type::FinalAwaiter::await_suspend(
+    std::coroutine_handle<promise_type> handle) noexcept {
   const auto& promise = handle.promise();
   if (promise.continuation) promise.scheduler->Ready(promise.continuation);
 }
@@ -134,7 +138,8 @@ void Task<T>::Start(Sums& sums, std::coroutine_handle<> continuation) {
   sums.Ready(handle_);
 }
 
-// Runs all tasks side by side: their queries share rounds. The results come in the order of the tasks.
+// Runs all tasks side by side: their queries share rounds. The results come in the order of the
+// tasks.
 template <typename T>
 class [[nodiscard]] WhenAll {
  public:

@@ -79,10 +79,15 @@ Result<LogRecordBytes> NextRecord(std::span<const std::uint8_t> bytes) {
   record.body = reader.Blob(kLogRecordBytesMax);
   record.hash = ReadDigest(reader);
   if (reader.failed()) {
-    return Fail(ErrorCode::kDataLoss, fmt::format("the log ends inside a record: {} bytes are left; restore it from a backup or resume from the record before", bytes.size()));
+    return Fail(ErrorCode::kDataLoss,
+                fmt::format("the log ends inside a record: {} bytes are left; restore it from a "
+                            "backup or resume from the record before",
+                            bytes.size()));
   }
   if (Sha256(record.body) != record.hash) {
-    return Fail(ErrorCode::kDataLoss, "a record of the log does not have the hash that stands behind it: it was damaged or changed");
+    return Fail(ErrorCode::kDataLoss,
+                "a record of the log does not have the hash that stands behind it: it was damaged "
+                "or changed");
   }
   record.size = bytes.size() - reader.left();
   return record;
@@ -96,7 +101,8 @@ Result<LogHeader> DecodeHeader(std::span<const std::uint8_t> body) {
   header.study_file = reader.Text(kTextMax);
   const std::uint32_t columns = reader.U32();
   if (columns > kListMax) reader.Invalidate();
-  for (std::uint32_t i = 0; i < columns && !reader.failed(); ++i) header.feature_columns.push_back(reader.Text(4096));
+  for (std::uint32_t i = 0; i < columns && !reader.failed(); ++i)
+    header.feature_columns.push_back(reader.Text(4096));
   header.study = ReadDigest(reader);
   header.masked = reader.U8() != 0;
   const std::uint32_t sites = reader.U32();
@@ -120,7 +126,8 @@ Result<LogEntry> DecodeEntry(std::span<const std::uint8_t> body) {
   entry.binding = DecodeBinding(reader);
   const std::uint32_t receipts = reader.U32();
   if (receipts > kListMax) reader.Invalidate();
-  for (std::uint32_t i = 0; i < receipts && !reader.failed(); ++i) entry.receipts.push_back(DecodeReceipt(reader));
+  for (std::uint32_t i = 0; i < receipts && !reader.failed(); ++i)
+    entry.receipts.push_back(DecodeReceipt(reader));
   const auto total = reader.Blob(kLogRecordBytesMax);
   entry.total.assign(total.begin(), total.end());
   const std::uint32_t released = reader.U32();
@@ -146,14 +153,20 @@ Result<LogHeader> LogReader::Header() {
 
 Result<LogEntry> LogReader::Next() {
   const auto record = NextRecord(bytes_);
-  if (!record) return tl::unexpected<Error>(Within(fmt::format("log entry {}", next_round_), record.error()));
+  if (!record)
+    return tl::unexpected<Error>(Within(fmt::format("log entry {}", next_round_), record.error()));
   auto entry = DecodeEntry(record->body);
-  if (!entry) return tl::unexpected<Error>(Within(fmt::format("log entry {}", next_round_), entry.error()));
+  if (!entry)
+    return tl::unexpected<Error>(Within(fmt::format("log entry {}", next_round_), entry.error()));
   if (entry->previous != head_) {
-    return Fail(ErrorCode::kDataLoss, fmt::format("log entry {}: it does not follow the record before it: a record was removed, moved or changed", next_round_));
+    return Fail(ErrorCode::kDataLoss,
+                fmt::format("log entry {}: it does not follow the record before it: a record was "
+                            "removed, moved or changed",
+                            next_round_));
   }
   if (entry->binding.round != next_round_) {
-    return Fail(ErrorCode::kDataLoss, fmt::format("log entry {}: it says it is round {}", next_round_, entry->binding.round));
+    return Fail(ErrorCode::kDataLoss, fmt::format("log entry {}: it says it is round {}",
+                                                  next_round_, entry->binding.round));
   }
   head_ = record->hash;
   ++next_round_;

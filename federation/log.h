@@ -1,9 +1,10 @@
 // The log of totals: the only memory of a study.
 //
-// A header (the study as bytes, the roster with its keys, the engine's version), then one entry a round,
-// each carrying the hash of the one before it. Whatever a coordinator, a site or an auditor must know is
-// re-derived by running the study's computation against these totals; nothing else is kept. An entry is
-// written before anybody sees its total. Format with a worked example: docs/formats/log.md.
+// A header (the study as bytes, the roster with its keys, the engine's version), then one entry a
+// round, each carrying the hash of the one before it. Whatever a coordinator, a site or an auditor
+// must know is re-derived by running the study's computation against these totals; nothing else is
+// kept. An entry is written before anybody sees its total. Format with a worked example:
+// docs/formats/log.md.
 #pragma once
 
 #include <cstdint>
@@ -29,12 +30,13 @@ struct LogHeader {
 };
 
 struct LogEntry {
-  Binding binding;                 // study, round, attempt, digest of everything asked, roster
-  std::vector<Receipt> receipts;   // one a training center, by name; empty if nothing was summed
-  Bytes total;                     // the sum's words, all queries of the round in order
-  std::map<std::uint32_t, std::map<std::string, Release>> releases;  // by place of the query in the round
-  std::string decision;            // a quorum decision, in words; empty as a rule
-  Digest previous;                 // hash of the record before
+  Binding binding;                // study, round, attempt, digest of everything asked, roster
+  std::vector<Receipt> receipts;  // one a training center, by name; empty if nothing was summed
+  Bytes total;                    // the sum's words, all queries of the round in order
+  std::map<std::uint32_t, std::map<std::string, Release>>
+      releases;          // by place of the query in the round
+  std::string decision;  // a quorum decision, in words; empty as a rule
+  Digest previous;       // hash of the record before
 };
 
 // One record: u64 length of the body, body, SHA-256 of the body. The hash names the record.
@@ -59,7 +61,8 @@ class LogReader {
   // The header; must be called first. Errors: kDataLoss.
   [[nodiscard]] Result<LogHeader> Header();
   [[nodiscard]] bool AtEnd() const { return bytes_.empty(); }
-  // The next entry. Errors: kDataLoss (damaged, out of order, or its `previous` is another): names the entry.
+  // The next entry. Errors: kDataLoss (damaged, out of order, or its `previous` is another): names
+  // the entry.
   [[nodiscard]] Result<LogEntry> Next();
   [[nodiscard]] const Digest& head() const { return head_; }
 

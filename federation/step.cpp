@@ -14,7 +14,8 @@ TrainingRows Context::Rows(const Scope& scope) const {
   TrainingRows result;
   if (!IsMember(scope)) return result;
   for (Eigen::Index i = 0; i < cohort.row_count(); ++i) {
-    const bool left_out = scope.left_out_fold != 0 && cohort.fold[static_cast<std::size_t>(i)] == scope.left_out_fold;
+    const bool left_out =
+        scope.left_out_fold != 0 && cohort.fold[static_cast<std::size_t>(i)] == scope.left_out_fold;
     (left_out ? result.left_out : result.rows).push_back(i);
   }
   return result;

@@ -1,4 +1,5 @@
-// The site half: registered steps. A site runs no code that it did not install; a query can only name a step.
+// The site half: registered steps. A site runs no code that it did not install; a query can only
+// name a step.
 #pragma once
 
 #include <functional>
@@ -31,8 +32,8 @@ struct DerivedValue {
   virtual ~DerivedValue() = default;
 };
 
-// Feature columns that replace the cohort's own for one fit (harmonized ones, say). Kept under the name
-// kFeatures, so that what comes later need not know who made them.
+// Feature columns that replace the cohort's own for one fit (harmonized ones, say). Kept under the
+// name kFeatures, so that what comes later need not know who made them.
 struct FeatureMatrix : DerivedValue {
   Eigen::MatrixXd values;  // [n x p] every row of the site, in the order of the fit's columns
 };
@@ -46,7 +47,8 @@ class Derived {
     const auto found = values_.find({fit, name});
     return found == values_.end() ? nullptr : dynamic_cast<const T*>(found->second.get());
   }
-  void Put(const std::string& fit, const std::string& name, std::shared_ptr<const DerivedValue> value) {
+  void Put(const std::string& fit, const std::string& name,
+           std::shared_ptr<const DerivedValue> value) {
     values_[{fit, name}] = std::move(value);
   }
   void Forget(const std::string& fit);
@@ -60,25 +62,32 @@ enum class StepKind { kSum, kRelease };
 // What the gate must know about a query before it is answered. From the query alone.
 struct Disclosure {
   std::int64_t curvature_columns = 0;  // columns of X'WX or X'X asked at once; 0 = none
-  bool curvature_at_null_point = false;  // all slopes zero: the same point for every leave-one-out pattern
-  Digest curvature_point;              // digest of the coefficients at which curvature is asked
-  double rows_of_sum = 0;              // rows in the summed training set, from an earlier total
-  bool scores_a_model = false;         // a scoring query: one per study, model and held-out center
-  std::int64_t histogram_parent_count_min = -1;  // smallest total of a bin that is split further; -1 = no bins
+  bool curvature_at_null_point =
+      false;                    // all slopes zero: the same point for every leave-one-out pattern
+  Digest curvature_point;       // digest of the coefficients at which curvature is asked
+  double rows_of_sum = 0;       // rows in the summed training set, from an earlier total
+  bool scores_a_model = false;  // a scoring query: one per study, model and held-out center
+  std::int64_t histogram_parent_count_min =
+      -1;  // smallest total of a bin that is split further; -1 = no bins
 };
 
 struct Step {
   std::string name;
   StepKind kind = StepKind::kSum;
-  // The blocks of an answer, from public numbers only. Errors: kInvalidArgument (the query is malformed).
+  // The blocks of an answer, from public numbers only. Errors: kInvalidArgument (the query is
+  // malformed).
   std::function<Result<std::vector<BlockLayout>>(const Query&)> layout;  // kSum only
-  std::function<Result<Disclosure>(const Query&)> disclosure;            // optional: nothing special
+  std::function<Result<Disclosure>(const Query&)> disclosure;  // optional: nothing special
   // Optional: computed before `answer` and kept in Derived under (fit, derived_name).
   std::string derived_name;
-  std::function<Result<std::shared_ptr<const DerivedValue>>(const Context&, const Derived&, const Query&)> derive;
-  std::function<Result<Answer>(const Context&, const Derived&, const Query&)> answer;    // kSum only
-  std::function<Result<Release>(const Context&, const Derived&, const Query&)> release;  // kRelease only
-  bool forgets_fit = false;  // after this step nothing more is asked of the fit: its derived values go
+  std::function<Result<std::shared_ptr<const DerivedValue>>(const Context&, const Derived&,
+                                                            const Query&)>
+      derive;
+  std::function<Result<Answer>(const Context&, const Derived&, const Query&)> answer;  // kSum only
+  std::function<Result<Release>(const Context&, const Derived&, const Query&)>
+      release;  // kRelease only
+  bool forgets_fit =
+      false;  // after this step nothing more is asked of the fit: its derived values go
 };
 
 class StepRegistry {

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <Eigen/Cholesky>
-
 #include <algorithm>
 #include <cmath>
 #include <optional>
@@ -20,19 +19,21 @@ using federation::Sums;
 using federation::Task;
 using federation::Total;
 
-constexpr double kStrictShare = 0.33;        // columns of a curvature per row of the sum
-constexpr int kGlmnetLambdasBeforeStop = 5;  // glmnet.control(mnlam)
-constexpr double kGlmnetDevianceFlat = 1e-5;     // glmnet.control(fdev)
+constexpr double kStrictShare = 0.33;               // columns of a curvature per row of the sum
+constexpr int kGlmnetLambdasBeforeStop = 5;         // glmnet.control(mnlam)
+constexpr double kGlmnetDevianceFlat = 1e-5;        // glmnet.control(fdev)
 constexpr double kGlmnetDevianceExplained = 0.999;  // glmnet.control(devmax)
 constexpr int kRisesBeforeStop = 5;
-constexpr double kScreenShare = 0.92;         // of its lambda: a gradient this close counts as about to enter
+constexpr double kScreenShare =
+    0.92;  // of its lambda: a gradient this close counts as about to enter
 constexpr int kRoundsBeforeOwnCurvature = 8;  // of one block
 
 Eigen::MatrixXd Scalar(double value) { return Eigen::MatrixXd::Constant(1, 1, value); }
 
-// A query for the sums at `points`; curvature at points[curvature_at] on `columns` if that is not negative.
-Query EvaluateQuery(const Scope& scope, const std::vector<const PathPoint*>& points, double rows, int curvature_at,
-                    const std::vector<int>& columns) {
+// A query for the sums at `points`; curvature at points[curvature_at] on `columns` if that is not
+// negative.
+Query EvaluateQuery(const Scope& scope, const std::vector<const PathPoint*>& points, double rows,
+                    int curvature_at, const std::vector<int>& columns) {
   std::vector<double> offset = {0}, column, beta, intercept;
   for (const PathPoint* point : points) {
     for (Eigen::Index j = 0; j < point->beta.size(); ++j) {
@@ -44,24 +45,34 @@ Query EvaluateQuery(const Scope& scope, const std::vector<const PathPoint*>& poi
     intercept.push_back(point->intercept);
   }
   const auto block = [](std::string name, const std::vector<double>& values) {
-    return Block{std::move(name), Eigen::Map<const Eigen::MatrixXd>(values.data(), static_cast<Eigen::Index>(values.size()), 1)};
+    return Block{std::move(name), Eigen::Map<const Eigen::MatrixXd>(
+                                      values.data(), static_cast<Eigen::Index>(values.size()), 1)};
   };
   return {"lasso.evaluate",
           scope,
-          {block("offset", offset), block("column", column), block("beta", beta), block("intercept", intercept),
-           {"rows_of_sum", Scalar(rows)}, {"columns_of_design", Scalar(static_cast<double>(points.front()->beta.size()))},
-           {"curvature_at", Scalar(curvature_at)}, IndexBlock("curvature_columns", columns)}};
+          {block("offset", offset),
+           block("column", column),
+           block("beta", beta),
+           block("intercept", intercept),
+           {"rows_of_sum", Scalar(rows)},
+           {"columns_of_design", Scalar(static_cast<double>(points.front()->beta.size()))},
+           {"curvature_at", Scalar(curvature_at)},
+           IndexBlock("curvature_columns", columns)}};
 }
 
-void ReadPoint(const Total& total, Eigen::Index at, double rows, double left_out_rows, PathPoint& point) {
+void ReadPoint(const Total& total, Eigen::Index at, double rows, double left_out_rows,
+               PathPoint& point) {
   // The sums are of z (y - p); the loss falls in that direction.
   point.gradient = total["gradient"].col(at) / -rows;
   point.score = total["score"](0, at) / -rows;
   point.loss = total["loss"](0, at) / rows;
-  point.left_out_deviance = left_out_rows > 0 ? total["left_out_deviance"](0, at) / left_out_rows : 0;
+  point.left_out_deviance =
+      left_out_rows > 0 ? total["left_out_deviance"](0, at) / left_out_rows : 0;
 }
 
-double Objective(const PathPoint& point, double lambda) { return point.loss + lambda * point.beta.cwiseAbs().sum(); }
+double Objective(const PathPoint& point, double lambda) {
+  return point.loss + lambda * point.beta.cwiseAbs().sum();
+}
 
 // The state of one fit while its path grows.
 struct Fit {
@@ -83,9 +94,10 @@ struct Seen {
   double lambda = 0;
 };
 
-// The columns whose curvature is worth asking: active at a point, or about to enter by its exact gradient;
-// at most what the disclosure rule allows, the strongest first.
-std::vector<int> ScreenColumns(const Fit& fit, const std::vector<Seen>& seen, const LassoOptions& options) {
+// The columns whose curvature is worth asking: active at a point, or about to enter by its exact
+// gradient; at most what the disclosure rule allows, the strongest first.
+std::vector<int> ScreenColumns(const Fit& fit, const std::vector<Seen>& seen,
+                               const LassoOptions& options) {
   const auto cap = static_cast<std::size_t>(
       std::max(1.0, std::floor((options.strict_curvature ? kStrictShare : 1.0) * fit.rows()) - 1));
   std::vector<bool> active(static_cast<std::size_t>(fit.p()), false);
@@ -93,7 +105,8 @@ std::vector<int> ScreenColumns(const Fit& fit, const std::vector<Seen>& seen, co
   for (const Seen& one : seen) {
     for (Eigen::Index j = 0; j < fit.p(); ++j) {
       if (one.point->beta(j) != 0) active[static_cast<std::size_t>(j)] = true;
-      if (one.point->gradient.size() == fit.p()) strength(j) = std::max(strength(j), std::fabs(one.point->gradient(j)) / one.lambda);
+      if (one.point->gradient.size() == fit.p())
+        strength(j) = std::max(strength(j), std::fabs(one.point->gradient(j)) / one.lambda);
     }
   }
   std::vector<int> order;
@@ -101,7 +114,8 @@ std::vector<int> ScreenColumns(const Fit& fit, const std::vector<Seen>& seen, co
     if (active[static_cast<std::size_t>(j)] || strength(j) >= kScreenShare) order.push_back(j);
   }
   std::stable_sort(order.begin(), order.end(), [&](int x, int y) {
-    const bool active_x = active[static_cast<std::size_t>(x)], active_y = active[static_cast<std::size_t>(y)];
+    const bool active_x = active[static_cast<std::size_t>(x)],
+               active_y = active[static_cast<std::size_t>(y)];
     if (active_x != active_y) return active_x;
     return strength(x) > strength(y);
   });
@@ -116,13 +130,13 @@ struct Open {
   PathPoint candidate;  // asked, or to be asked
   double objective = 0;
   bool closed = false;
-  int rises = 0;        // candidates in a row that raised the objective
+  int rises = 0;  // candidates in a row that raised the objective
   double damping = 1;
   std::optional<Curvature> own;  // the shared curvature, corrected by this lambda's secants
 };
 
-// Puts what a step showed about the curvature into `own` (BFGS: Nocedal & Wright 2006, eq. 6.19), so that
-// the curvature of a neighbouring lambda becomes that of this one after a few steps.
+// Puts what a step showed about the curvature into `own` (BFGS: Nocedal & Wright 2006, eq. 6.19),
+// so that the curvature of a neighbouring lambda becomes that of this one after a few steps.
 void LearnCurvature(const PathPoint& from, const PathPoint& to, Curvature& own) {
   const Eigen::Index order = own.matrix.rows();
   Eigen::VectorXd step(order), change(order);
@@ -134,7 +148,8 @@ void LearnCurvature(const PathPoint& from, const PathPoint& to, Curvature& own) 
     change(k) = to.gradient(j) - from.gradient(j);
   }
   for (Eigen::Index j = 0; j < to.beta.size(); ++j) {
-    if (own.position(j) < 0 && to.beta(j) != from.beta(j)) return;  // the change is not of these columns alone
+    if (own.position(j) < 0 && to.beta(j) != from.beta(j))
+      return;  // the change is not of these columns alone
   }
   Eigen::VectorXd bent = Eigen::VectorXd::Zero(order);
   for (Eigen::Index k = 0; k < order; ++k) {
@@ -153,9 +168,10 @@ void LearnCurvature(const PathPoint& from, const PathPoint& to, Curvature& own) 
   }
 }
 
-// Brings lambdas [first, last) of one fit to their optimum. The points come back closed in fit.points.
-Task<int> AdvanceBlock(Sums& sums, Fit& fit, const std::vector<double>& lambda, std::size_t first, std::size_t last,
-                       LassoOptions options) {
+// Brings lambdas [first, last) of one fit to their optimum. The points come back closed in
+// fit.points.
+Task<int> AdvanceBlock(Sums& sums, Fit& fit, const std::vector<double>& lambda, std::size_t first,
+                       std::size_t last, LassoOptions options) {
   const std::size_t count = last - first;
   std::vector<Open> open(count);
   const PathPoint anchor = fit.points.empty() ? fit.null_point : fit.points.back();
@@ -163,7 +179,8 @@ Task<int> AdvanceBlock(Sums& sums, Fit& fit, const std::vector<double>& lambda, 
   for (std::size_t k = 0; k < count; ++k) {
     open[k].point = anchor;
     open[k].objective = Objective(anchor, lambda[first + k]);
-    open[k].candidate = SolvePenalizedQuadratic(anchor, fit.has_curvature ? &fit.curvature : nullptr, lambda[first + k], start, {});
+    open[k].candidate = SolvePenalizedQuadratic(
+        anchor, fit.has_curvature ? &fit.curvature : nullptr, lambda[first + k], start, {});
     start = open[k].candidate;
   }
   int rounds = 0;
@@ -176,8 +193,9 @@ Task<int> AdvanceBlock(Sums& sums, Fit& fit, const std::vector<double>& lambda, 
       asked_of.push_back(k);
     }
     if (points.empty()) break;
-    // Curvature: once a block, as soon as exact gradients tell which columns matter; again where a column
-    // outside it became active; and of the slowest lambda alone if the secants do not suffice.
+    // Curvature: once a block, as soon as exact gradients tell which columns matter; again where a
+    // column outside it became active; and of the slowest lambda alone if the secants do not
+    // suffice.
     bool uncovered = !fit.has_curvature;
     for (const PathPoint* point : points) {
       for (Eigen::Index j = 0; fit.has_curvature && j < fit.p(); ++j) {
@@ -188,14 +206,17 @@ Task<int> AdvanceBlock(Sums& sums, Fit& fit, const std::vector<double>& lambda, 
     std::size_t middle = asked_of.size() / 2;
     if (slow) {
       for (std::size_t i = 0; i < asked_of.size(); ++i) {
-        const auto residual_of = [&](std::size_t at) { return KktResidual(open[asked_of[at]].point, lambda[first + asked_of[at]]); };
+        const auto residual_of = [&](std::size_t at) {
+          return KktResidual(open[asked_of[at]].point, lambda[first + asked_of[at]]);
+        };
         if (i == 0 || residual_of(i) > residual_of(middle)) middle = i;
       }
     }
     int curvature_at = -1;
     std::vector<int> columns;
     if (rounds == 1 || uncovered || slow) {
-      if ((points[middle]->beta.array() != 0).any()) {  // never at the null point: every leave-one-out pattern shares it
+      if ((points[middle]->beta.array() != 0)
+              .any()) {  // never at the null point: every leave-one-out pattern shares it
         std::vector<Seen> seen;
         for (const std::size_t k : asked_of) {
           seen.push_back({&open[k].candidate, lambda[first + k]});
@@ -221,7 +242,8 @@ Task<int> AdvanceBlock(Sums& sums, Fit& fit, const std::vector<double>& lambda, 
     for (std::size_t i = 0; i < asked_of.size(); ++i) {
       Open& one = open[asked_of[i]];
       const double at_lambda = lambda[first + asked_of[i]];
-      ReadPoint(total, static_cast<Eigen::Index>(i), fit.rows(), fit.input.left_out_rows, one.candidate);
+      ReadPoint(total, static_cast<Eigen::Index>(i), fit.rows(), fit.input.left_out_rows,
+                one.candidate);
       const double residual = KktResidual(one.candidate, at_lambda);
       if (residual <= options.kkt_tolerance) {
         one.point = std::move(one.candidate);
@@ -235,8 +257,9 @@ Task<int> AdvanceBlock(Sums& sums, Fit& fit, const std::vector<double>& lambda, 
         if (!one.own) one.own = fit.curvature;
         LearnCurvature(one.point, one.candidate, *one.own);
       }
-      // Safeguard: a candidate that raised the objective is not accepted, it only teaches the curvature;
-      // if that does not help, the curvature is raised until the model lies above the loss.
+      // Safeguard: a candidate that raised the objective is not accepted, it only teaches the
+      // curvature; if that does not help, the curvature is raised until the model lies above the
+      // loss.
       const double objective = Objective(one.candidate, at_lambda);
       if (objective <= one.objective + 1e-11 * (1 + std::fabs(one.objective))) {
         one.point = std::move(one.candidate);
@@ -248,17 +271,24 @@ Task<int> AdvanceBlock(Sums& sums, Fit& fit, const std::vector<double>& lambda, 
       }
       QuadraticOptions quadratic;
       quadratic.damping = one.damping;
-      const Curvature* curvature = one.own ? &*one.own : fit.has_curvature ? &fit.curvature : nullptr;
-      one.candidate = SolvePenalizedQuadratic(one.point, curvature, at_lambda, one.point, quadratic);
+      const Curvature* curvature = one.own             ? &*one.own
+                                   : fit.has_curvature ? &fit.curvature
+                                                       : nullptr;
+      one.candidate =
+          SolvePenalizedQuadratic(one.point, curvature, at_lambda, one.point, quadratic);
     }
   }
   for (std::size_t k = 0; k < count; ++k) {
     if (!open[k].closed) {
       const double residual = KktResidual(open[k].point, lambda[first + k]);
-      co_return Fail(ErrorCode::kFailedPrecondition,
-                     fmt::format("fit '{}': lambda {} of the path did not reach KKT residual {} in {} rounds (it is at {}); "
-                                 "the classes may be separable: raise lambda_min_ratio or kkt_tolerance in the study",
-                                 fit.input.scope.fit, first + k + 1, options.kkt_tolerance, options.iterations_max, residual));
+      co_return Fail(
+          ErrorCode::kFailedPrecondition,
+          fmt::format(
+              "fit '{}': lambda {} of the path did not reach KKT residual {} in {} rounds (it is "
+              "at {}); "
+              "the classes may be separable: raise lambda_min_ratio or kkt_tolerance in the study",
+              fit.input.scope.fit, first + k + 1, options.kkt_tolerance, options.iterations_max,
+              residual));
     }
     fit.points.push_back(std::move(open[k].point));
   }
@@ -271,12 +301,16 @@ Task<int> PrepareFit(Sums& sums, Fit& fit) {
   const double rate = fit.input.events / fit.rows();
   if (!(rate > 0 && rate < 1)) {
     co_return Fail(ErrorCode::kFailedPrecondition,
-                   fmt::format("fit '{}': the training rows hold one class only ({} events of {} rows); expected both; use fewer folds or more centers",
+                   fmt::format("fit '{}': the training rows hold one class only ({} events of {} "
+                               "rows); expected both; use fewer folds or more centers",
                                fit.input.scope.fit, fit.input.events, fit.rows()));
   }
   Query query{"lasso.design",
               fit.input.scope,
-              {IndexBlock("columns", fit.input.columns), {"mean", fit.input.moments.mean}, {"sd", fit.input.moments.sd}, {"event_rate", Scalar(rate)}}};
+              {IndexBlock("columns", fit.input.columns),
+               {"mean", fit.input.moments.mean},
+               {"sd", fit.input.moments.sd},
+               {"event_rate", Scalar(rate)}}};
   auto asked = sums.Of(std::move(query));
   const Total total = co_await asked;
   fit.null_point.intercept = Logit(rate);
@@ -288,7 +322,8 @@ Task<int> PrepareFit(Sums& sums, Fit& fit) {
 }
 
 // cv.glmnet: folds weighted by their rows; the standard error of that mean.
-void CrossValidate(const std::vector<Fit>& fits, std::size_t lambda_count, Eigen::VectorXd& cvm, Eigen::VectorXd& cvsd) {
+void CrossValidate(const std::vector<Fit>& fits, std::size_t lambda_count, Eigen::VectorXd& cvm,
+                   Eigen::VectorXd& cvsd) {
   cvm = Eigen::VectorXd::Zero(static_cast<Eigen::Index>(lambda_count));
   cvsd = cvm;
   for (std::size_t l = 0; l < lambda_count; ++l) {
@@ -327,7 +362,8 @@ bool CrossValidationRose(const Eigen::VectorXd& cvm, const Eigen::VectorXd& cvsd
 
 }  // namespace
 
-Task<LassoPath> FitLassoPath(Sums& sums, LassoFitInput full, std::vector<LassoFitInput> folds, LassoOptions options) {
+Task<LassoPath> FitLassoPath(Sums& sums, LassoFitInput full, std::vector<LassoFitInput> folds,
+                             LassoOptions options) {
   std::vector<Fit> fits(1 + folds.size());
   fits[0].input = std::move(full);
   for (std::size_t f = 0; f < folds.size(); ++f) fits[f + 1].input = std::move(folds[f]);
@@ -343,11 +379,13 @@ Task<LassoPath> FitLassoPath(Sums& sums, LassoFitInput full, std::vector<LassoFi
     path.rounds += 1;
   }
   const double p = static_cast<double>(fits[0].p());
-  const double ratio = options.lambda_min_ratio > 0 ? options.lambda_min_ratio : (fits[0].rows() < p ? 1e-2 : 1e-4);
+  const double ratio =
+      options.lambda_min_ratio > 0 ? options.lambda_min_ratio : (fits[0].rows() < p ? 1e-2 : 1e-4);
   const double lambda_max = fits[0].null_point.gradient.cwiseAbs().maxCoeff();
   std::vector<double> lambda;
   for (int l = 0; l < options.lambda_count; ++l) {
-    const double share = options.lambda_count > 1 ? static_cast<double>(l) / (options.lambda_count - 1) : 0.0;
+    const double share =
+        options.lambda_count > 1 ? static_cast<double>(l) / (options.lambda_count - 1) : 0.0;
     lambda.push_back(lambda_max * Exp(Log(ratio) * share));
   }
   const double null_loss = fits[0].null_point.loss;
@@ -358,7 +396,8 @@ Task<LassoPath> FitLassoPath(Sums& sums, LassoFitInput full, std::vector<LassoFi
   bool going = true;
   while (going && end < lambda.size()) {
     const std::size_t first = end;
-    const std::size_t last = std::min(lambda.size(), first + static_cast<std::size_t>(options.block));
+    const std::size_t last =
+        std::min(lambda.size(), first + static_cast<std::size_t>(options.block));
     std::vector<Task<int>> tasks;
     for (Fit& fit : fits) tasks.push_back(AdvanceBlock(sums, fit, lambda, first, last, options));
     federation::WhenAll<int> all(std::move(tasks));
@@ -371,7 +410,8 @@ Task<LassoPath> FitLassoPath(Sums& sums, LassoFitInput full, std::vector<LassoFi
     path.rounds += slowest;
     end = last;
     // glmnet ends its path where the deviance no longer changes or is all explained.
-    for (std::size_t l = std::max<std::size_t>(first, kGlmnetLambdasBeforeStop - 1); l < last; ++l) {
+    for (std::size_t l = std::max<std::size_t>(first, kGlmnetLambdasBeforeStop - 1); l < last;
+         ++l) {
       if (explained(l) > kGlmnetDevianceExplained) {
         path.stopped = "deviance explained";
       } else if (explained(l) - explained(l - 1) < kGlmnetDevianceFlat) {
@@ -427,7 +467,8 @@ Task<LogisticFit> FitLogistic(Sums& sums, LassoFitInput input) {
   if (!prepared) co_return tl::unexpected<Error>(prepared.error());
   std::vector<int> columns;
   for (int j = 0; j < static_cast<int>(fit.p()); ++j) columns.push_back(j);
-  // The first step is along the null gradient with the diagonal bound: curvature is never asked at the null point.
+  // The first step is along the null gradient with the diagonal bound: curvature is never asked at
+  // the null point.
   PathPoint point = SolvePenalizedQuadratic(fit.null_point, nullptr, 0, fit.null_point, {});
   LogisticFit result;
   constexpr int kIterationsMax = 60;
@@ -448,7 +489,8 @@ Task<LogisticFit> FitLogistic(Sums& sums, LassoFitInput input) {
         to_original(0, j + 1) = -fit.input.moments.mean(j) / fit.input.moments.sd(j);
       }
       const Eigen::MatrixXd information = curvature.matrix * fit.rows();
-      result.covariance = to_original.lazyProduct(Eigen::MatrixXd(information.ldlt().solve(Eigen::MatrixXd(to_original.transpose()))));
+      result.covariance = to_original.lazyProduct(
+          Eigen::MatrixXd(information.ldlt().solve(Eigen::MatrixXd(to_original.transpose()))));
       result.coefficients = OriginalScale(point, fit.input.moments);
       result.loglik = -point.loss * fit.rows();
       result.null_deviance = 2 * fit.null_point.loss * fit.rows();
@@ -457,7 +499,8 @@ Task<LogisticFit> FitLogistic(Sums& sums, LassoFitInput input) {
     point = SolvePenalizedQuadratic(point, &curvature, 0, point, {});
   }
   co_return Fail(ErrorCode::kFailedPrecondition,
-                 fmt::format("fit '{}': maximum likelihood did not converge in {} rounds; the classes may be separable: use the lasso",
+                 fmt::format("fit '{}': maximum likelihood did not converge in {} rounds; the "
+                             "classes may be separable: use the lasso",
                              fit.input.scope.fit, kIterationsMax));
 }
 
@@ -473,7 +516,8 @@ Eigen::VectorXd OriginalScale(const PathPoint& point, const Moments& moments) {
   return coefficients;
 }
 
-Task<InternalAucSums> MeasureInternalAuc(Sums& sums, std::vector<LassoFitInput> folds, std::vector<PathPoint> points, std::string group) {
+Task<InternalAucSums> MeasureInternalAuc(Sums& sums, std::vector<LassoFitInput> folds,
+                                         std::vector<PathPoint> points, std::string group) {
   std::vector<const PathPoint*> chosen;
   for (const PathPoint& point : points) chosen.push_back(&point);
   Scope scope = folds.front().scope;

@@ -32,7 +32,8 @@ constexpr Eigen::Index kPointsMax = 4096;
 
 Eigen::MatrixXd Scalar(double value) { return Eigen::MatrixXd::Constant(1, 1, value); }
 
-// ---- design -----------------------------------------------------------------------------------------
+// ---- design
+// -----------------------------------------------------------------------------------------
 
 Result<std::vector<BlockLayout>> DesignLayout(const Query& query) {
   const auto columns = ReadInput(query, "columns", -1, 1);
@@ -40,7 +41,9 @@ Result<std::vector<BlockLayout>> DesignLayout(const Query& query) {
   return std::vector<BlockLayout>{{"gradient", (*columns)->rows(), 1, kGradientWords}};
 }
 
-Result<std::shared_ptr<const DerivedValue>> DeriveDesign(const Context& context, const Derived& derived, const Query& query) {
+Result<std::shared_ptr<const DerivedValue>> DeriveDesign(const Context& context,
+                                                         const Derived& derived,
+                                                         const Query& query) {
   const auto columns = ReadIndices(query, "columns", context.cohort.features.cols());
   CONSILIUM_TRY(columns);
   const auto p = static_cast<Eigen::Index>(columns->size());
@@ -49,11 +52,14 @@ Result<std::shared_ptr<const DerivedValue>> DeriveDesign(const Context& context,
   const auto sd = ReadInput(query, "sd", p, 1);
   CONSILIUM_TRY(sd);
   if (!((*sd)->array() > 0).all()) {
-    return Fail(ErrorCode::kInvalidArgument, "lasso.design: a standard deviation is not positive; constant columns must be dropped first");
+    return Fail(ErrorCode::kInvalidArgument,
+                "lasso.design: a standard deviation is not positive; constant columns must be "
+                "dropped first");
   }
   const federation::TrainingRows rows = context.Rows(query.scope);
   auto design = std::make_shared<Design>();
-  const auto standardize = [&](const std::vector<Eigen::Index>& which, Eigen::MatrixXd& z, Eigen::VectorXd& y) -> Result<void> {
+  const auto standardize = [&](const std::vector<Eigen::Index>& which, Eigen::MatrixXd& z,
+                               Eigen::VectorXd& y) -> Result<void> {
     auto values = FeatureValues(context, derived, query.scope.fit, *columns, which);
     CONSILIUM_TRY(values);
     z = std::move(*values);
@@ -62,7 +68,8 @@ Result<std::shared_ptr<const DerivedValue>> DeriveDesign(const Context& context,
       for (Eigen::Index i = 0; i < z.rows(); ++i) z(i, j) = (z(i, j) - m) / s;
     }
     y.resize(static_cast<Eigen::Index>(which.size()));
-    for (std::size_t i = 0; i < which.size(); ++i) y(static_cast<Eigen::Index>(i)) = context.cohort.outcome(which[i]);
+    for (std::size_t i = 0; i < which.size(); ++i)
+      y(static_cast<Eigen::Index>(i)) = context.cohort.outcome(which[i]);
     return {};
   };
   CONSILIUM_TRY(standardize(rows.rows, design->training, design->outcome));
@@ -76,11 +83,13 @@ Result<Answer> DesignAnswer(const Context&, const Derived& derived, const Query&
   CONSILIUM_TRY(rate);
   const Eigen::VectorXd residual = design->outcome.array() - (**rate)(0, 0);
   Eigen::MatrixXd gradient(design->training.cols(), 1);
-  for (Eigen::Index j = 0; j < design->training.cols(); ++j) gradient(j, 0) = design->training.col(j).dot(residual);
+  for (Eigen::Index j = 0; j < design->training.cols(); ++j)
+    gradient(j, 0) = design->training.col(j).dot(residual);
   return Answer{{{"gradient", gradient}}};
 }
 
-// ---- evaluation -------------------------------------------------------------------------------------
+// ---- evaluation
+// -------------------------------------------------------------------------------------
 
 // Points of a path as they travel: sparse slopes on the standardised scale and an intercept each.
 struct Points {
@@ -93,7 +102,8 @@ Result<Points> ReadPoints(const Query& query, Eigen::Index p) {
   CONSILIUM_TRY(offset);
   const Eigen::Index count = (*offset)->rows() - 1;
   if (count < 1 || count > kPointsMax) {
-    return Fail(ErrorCode::kInvalidArgument, fmt::format("step {}: {} points; expected 1 to {}", query.step, count, kPointsMax));
+    return Fail(ErrorCode::kInvalidArgument,
+                fmt::format("step {}: {} points; expected 1 to {}", query.step, count, kPointsMax));
   }
   const auto intercept = ReadInput(query, "intercept", count, 1);
   CONSILIUM_TRY(intercept);
@@ -105,14 +115,18 @@ Result<Points> ReadPoints(const Query& query, Eigen::Index p) {
   double from = 0;
   for (Eigen::Index l = 0; l < count; ++l) {
     const double to = (**offset)(l + 1, 0);
-    if ((**offset)(l, 0) != from || !(to >= from && to <= static_cast<double>(column->size())) || to != std::floor(to) ||
-        !std::isfinite((**intercept)(l, 0))) {
-      return Fail(ErrorCode::kInvalidArgument, fmt::format("step {}: block 'offset' or 'intercept' is malformed at point {}", query.step, l));
+    if ((**offset)(l, 0) != from || !(to >= from && to <= static_cast<double>(column->size())) ||
+        to != std::floor(to) || !std::isfinite((**intercept)(l, 0))) {
+      return Fail(ErrorCode::kInvalidArgument,
+                  fmt::format("step {}: block 'offset' or 'intercept' is malformed at point {}",
+                              query.step, l));
     }
     std::vector<std::pair<Eigen::Index, double>> slopes;
     for (auto k = static_cast<std::size_t>(from); k < static_cast<std::size_t>(to); ++k) {
       const double value = (**beta)(static_cast<Eigen::Index>(k), 0);
-      if (!std::isfinite(value)) return Fail(ErrorCode::kInvalidArgument, fmt::format("step {}: a slope is not finite", query.step));
+      if (!std::isfinite(value))
+        return Fail(ErrorCode::kInvalidArgument,
+                    fmt::format("step {}: a slope is not finite", query.step));
       slopes.emplace_back((*column)[k], value);
     }
     points.slopes.push_back(std::move(slopes));
@@ -144,7 +158,8 @@ Result<CurvatureRequest> ReadCurvature(const Query& query, Eigen::Index p) {
   const auto offset = ReadInput(query, "offset", -1, 1);
   CONSILIUM_TRY(offset);
   if (request.at < -1 || request.at >= (*offset)->rows() - 1) {
-    return Fail(ErrorCode::kInvalidArgument, fmt::format("step {}: curvature_at names no point", query.step));
+    return Fail(ErrorCode::kInvalidArgument,
+                fmt::format("step {}: curvature_at names no point", query.step));
   }
   return request;
 }
@@ -153,7 +168,8 @@ Result<Eigen::Index> DesignColumns(const Query& query) {
   const auto columns = ReadInput(query, "columns_of_design", 1, 1);
   CONSILIUM_TRY(columns);
   const double value = (**columns)(0, 0);
-  if (!(value >= 1 && value <= 1e6)) return Fail(ErrorCode::kInvalidArgument, "lasso: columns_of_design is out of range");
+  if (!(value >= 1 && value <= 1e6))
+    return Fail(ErrorCode::kInvalidArgument, "lasso: columns_of_design is out of range");
   return static_cast<Eigen::Index>(value);
 }
 
@@ -163,7 +179,8 @@ Result<std::vector<BlockLayout>> EvaluateLayout(const Query& query) {
   const auto offset = ReadInput(query, "offset", -1, 1);
   CONSILIUM_TRY(offset);
   const Eigen::Index count = (*offset)->rows() - 1;
-  if (count < 1 || count > kPointsMax) return Fail(ErrorCode::kInvalidArgument, "lasso.evaluate: no points, or too many");
+  if (count < 1 || count > kPointsMax)
+    return Fail(ErrorCode::kInvalidArgument, "lasso.evaluate: no points, or too many");
   std::vector<BlockLayout> layout = {{"gradient", *p, count, kGradientWords},
                                      {"score", 1, count, kGradientWords},
                                      {"loss", 1, count, kLossWords},
@@ -205,20 +222,26 @@ Result<Disclosure> EvaluateDisclosure(const Query& query) {
 
 // glmnet's cross-validated deviance of one row: probabilities are kept away from 0 and 1.
 double ClampedDeviance(double eta, bool event) {
-  const double probability = std::clamp(Expit(eta), kGlmnetProbabilityFloor, 1 - kGlmnetProbabilityFloor);
+  const double probability =
+      std::clamp(Expit(eta), kGlmnetProbabilityFloor, 1 - kGlmnetProbabilityFloor);
   return -2 * Log(event ? probability : 1 - probability);
 }
 
 Result<Answer> EvaluateAnswer(const Context& context, const Derived& derived, const Query& query) {
   const Design* design = derived.Find<Design>(query.scope.fit, kDesign);
   if (design == nullptr) {
-    return Fail(ErrorCode::kFailedPrecondition, fmt::format("site {}: fit '{}' has no design yet; lasso.design must come before lasso.evaluate",
-                                                            context.cohort.site, query.scope.fit));
+    return Fail(
+        ErrorCode::kFailedPrecondition,
+        fmt::format(
+            "site {}: fit '{}' has no design yet; lasso.design must come before lasso.evaluate",
+            context.cohort.site, query.scope.fit));
   }
   const Eigen::Index n = design->training.rows(), p = design->training.cols();
   const auto declared = DesignColumns(query);
   CONSILIUM_TRY(declared);
-  if (*declared != p) return Fail(ErrorCode::kInvalidArgument, fmt::format("lasso.evaluate: {} columns; the design has {}", *declared, p));
+  if (*declared != p)
+    return Fail(ErrorCode::kInvalidArgument,
+                fmt::format("lasso.evaluate: {} columns; the design has {}", *declared, p));
   const auto points = ReadPoints(query, p);
   CONSILIUM_TRY(points);
   const auto request = ReadCurvature(query, p);
@@ -230,7 +253,8 @@ Result<Answer> EvaluateAnswer(const Context& context, const Derived& derived, co
   Eigen::MatrixXd score(1, count), loss(1, count), left_out_deviance(1, count);
   Eigen::VectorXd weight;  // p (1 - p) at the curvature's point
   for (Eigen::Index l = 0; l < count; ++l) {
-    const Eigen::VectorXd eta = LinearPredictor(design->training, *points, static_cast<std::size_t>(l));
+    const Eigen::VectorXd eta =
+        LinearPredictor(design->training, *points, static_cast<std::size_t>(l));
     double score_sum = 0, loss_sum = 0;
     if (l == request->at) weight.resize(n);
     for (Eigen::Index i = 0; i < n; ++i) {
@@ -243,7 +267,8 @@ Result<Answer> EvaluateAnswer(const Context& context, const Derived& derived, co
     score(0, l) = score_sum;
     loss(0, l) = loss_sum;
     double deviance_sum = 0;
-    const Eigen::VectorXd left_out_eta = LinearPredictor(design->left_out, *points, static_cast<std::size_t>(l));
+    const Eigen::VectorXd left_out_eta =
+        LinearPredictor(design->left_out, *points, static_cast<std::size_t>(l));
     for (Eigen::Index i = 0; i < left_out_eta.size(); ++i) {
       deviance_sum += ClampedDeviance(left_out_eta(i), design->left_out_outcome(i) > 0.5);
     }
@@ -251,16 +276,21 @@ Result<Answer> EvaluateAnswer(const Context& context, const Derived& derived, co
   }
   Eigen::MatrixXd gradient = Eigen::MatrixXd::Zero(p, count);
   if (n > 0) gradient.noalias() = design->training.transpose() * residual;
-  Answer answer{{{"gradient", std::move(gradient)}, {"score", score}, {"loss", loss}, {"left_out_deviance", left_out_deviance}}};
+  Answer answer{{{"gradient", std::move(gradient)},
+                 {"score", score},
+                 {"loss", loss},
+                 {"left_out_deviance", left_out_deviance}}};
   if (request->at >= 0) {
     const auto order = static_cast<Eigen::Index>(request->columns.size()) + 1;
     Eigen::MatrixXd packed = Eigen::MatrixXd::Zero(order * (order + 1) / 2, 1);
     if (n > 0) {
-      Eigen::MatrixXd half(n, order);  // rows times sqrt(weight / n of the sum): the products are the mean curvature
+      Eigen::MatrixXd half(
+          n, order);  // rows times sqrt(weight / n of the sum): the products are the mean curvature
       const Eigen::VectorXd root = (weight / (**rows_of_sum)(0, 0)).cwiseSqrt();
       half.col(0) = root;
       for (Eigen::Index k = 1; k < order; ++k) {
-        half.col(k) = design->training.col(request->columns[static_cast<std::size_t>(k - 1)]).cwiseProduct(root);
+        half.col(k) = design->training.col(request->columns[static_cast<std::size_t>(k - 1)])
+                          .cwiseProduct(root);
       }
       Eigen::MatrixXd product = Eigen::MatrixXd::Zero(order, order);
       product.selfadjointView<Eigen::Upper>().rankUpdate(half.transpose());
@@ -274,7 +304,8 @@ Result<Answer> EvaluateAnswer(const Context& context, const Derived& derived, co
   return answer;
 }
 
-// ---- internal discrimination ------------------------------------------------------------------------
+// ---- internal discrimination
+// ------------------------------------------------------------------------
 
 Result<std::vector<BlockLayout>> InternalLayout(const Query&) {
   return std::vector<BlockLayout>{{"u", 1, 1, kPairWords},
@@ -297,14 +328,17 @@ Result<Answer> InternalAnswer(const Context& context, const Derived& derived, co
       const std::string fold_fit = fmt::format("{}/fold={}", query.scope.fit, f + 1);
       const Design* design = derived.Find<Design>(fold_fit, kDesign);
       if (design == nullptr || design->left_out.cols() != *p) {
-        return Fail(ErrorCode::kFailedPrecondition, fmt::format("site {}: fold fit '{}' has no design with {} columns", context.cohort.site, fold_fit, *p));
+        return Fail(ErrorCode::kFailedPrecondition,
+                    fmt::format("site {}: fold fit '{}' has no design with {} columns",
+                                context.cohort.site, fold_fit, *p));
       }
       const Eigen::VectorXd eta = LinearPredictor(design->left_out, *points, f);
       for (Eigen::Index i = 0; i < eta.size(); ++i) {
         const bool event = design->left_out_outcome(i) > 0.5;
         scores.push_back(eta(i));
         outcomes.push_back(event ? 1.0 : 0.0);
-        const int bin = std::min(kHistogramBins - 1, static_cast<int>(Expit(eta(i)) * kHistogramBins));
+        const int bin =
+            std::min(kHistogramBins - 1, static_cast<int>(Expit(eta(i)) * kHistogramBins));
         histogram(bin, event ? 1 : 0) += 1;
       }
     }
@@ -313,7 +347,8 @@ Result<Answer> InternalAnswer(const Context& context, const Derived& derived, co
   if (!scores.empty()) {
     const auto components = ComputeAuc(scores, outcomes);
     CONSILIUM_TRY(components);
-    const auto m = static_cast<double>(components->events), k = static_cast<double>(components->nonevents);
+    const auto m = static_cast<double>(components->events),
+               k = static_cast<double>(components->nonevents);
     u = components->u;
     pairs = m * k;
     if (m >= 2 && k >= 2) {

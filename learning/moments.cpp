@@ -38,19 +38,22 @@ Eigen::Index InputLength(const Query& query, std::string_view name) {
   return found == nullptr ? 0 : found->rows();
 }
 
-// ---- extent ---------------------------------------------------------------------------------------
+// ---- extent
+// ---------------------------------------------------------------------------------------
 
 Result<std::vector<BlockLayout>> ExtentLayout(const Query& query) {
   const auto folds = ReadInput(query, "fold_count", 1, 1);
   CONSILIUM_TRY(folds);
   const double fold_count = (**folds)(0, 0);
   if (!(fold_count >= 1 && fold_count <= 1000)) {
-    return Fail(ErrorCode::kInvalidArgument, fmt::format("moments.extent: fold_count is {}; expected 1 to 1000", fold_count));
+    return Fail(ErrorCode::kInvalidArgument,
+                fmt::format("moments.extent: fold_count is {}; expected 1 to 1000", fold_count));
   }
   const Eigen::Index p = InputLength(query, "columns");
-  return std::vector<BlockLayout>{{"fold_counts", static_cast<Eigen::Index>(fold_count), 2, kCounts},
-                                  {"missing", p, 1, kCounts},
-                                  {"exponents", p, kExponentCount, kCounts}};
+  return std::vector<BlockLayout>{
+      {"fold_counts", static_cast<Eigen::Index>(fold_count), 2, kCounts},
+      {"missing", p, 1, kCounts},
+      {"exponents", p, kExponentCount, kCounts}};
 }
 
 Result<Answer> ExtentAnswer(const Context& context, const Derived&, const Query& query) {
@@ -64,7 +67,8 @@ Result<Answer> ExtentAnswer(const Context& context, const Derived&, const Query&
     const int fold = context.cohort.fold[static_cast<std::size_t>(i)];
     if (fold < 1 || fold > fold_counts.rows()) {
       return Fail(ErrorCode::kFailedPrecondition,
-                  fmt::format("site {}: a row is in fold {}; the study has folds 1 to {}; correct the fold column of the cohort file",
+                  fmt::format("site {}: a row is in fold {}; the study has folds 1 to {}; correct "
+                              "the fold column of the cohort file",
                               context.cohort.site, fold, fold_counts.rows()));
     }
     fold_counts(fold - 1, context.cohort.outcome(i) > 0.5 ? 1 : 0) += 1;
@@ -86,17 +90,22 @@ Result<Answer> ExtentAnswer(const Context& context, const Derived&, const Query&
     int exponent = kExponentMin;
     if (largest > 0) exponent = std::max(kExponentMin, std::ilogb(largest) + 1);
     if (exponent >= kExponentMin + kExponentCount) {
-      return Fail(ErrorCode::kOutOfRange,
-                  fmt::format("site {}: column '{}' holds a value beyond 2^79; expected a finite radiomics value; "
-                              "exclude the column in the study or mark the cell as missing in the cohort file",
-                              context.cohort.site, context.cohort.feature_names[static_cast<std::size_t>((*columns)[static_cast<std::size_t>(j)])]));
+      return Fail(
+          ErrorCode::kOutOfRange,
+          fmt::format(
+              "site {}: column '{}' holds a value beyond 2^79; expected a finite radiomics value; "
+              "exclude the column in the study or mark the cell as missing in the cohort file",
+              context.cohort.site,
+              context.cohort.feature_names[static_cast<std::size_t>(
+                  (*columns)[static_cast<std::size_t>(j)])]));
     }
     exponents(j, exponent - kExponentMin) = 1;
   }
   return Answer{{{"fold_counts", fold_counts}, {"missing", missing}, {"exponents", exponents}}};
 }
 
-// ---- means and spreads ------------------------------------------------------------------------------
+// ---- means and spreads
+// ------------------------------------------------------------------------------
 
 struct ScaledInputs {
   std::vector<int> columns;
@@ -112,7 +121,8 @@ Result<ScaledInputs> ReadScaled(const Context& context, const Query& query) {
 }
 
 Result<std::vector<BlockLayout>> MeanLayout(const Query& query) {
-  return std::vector<BlockLayout>{{"rows", 1, 1, kCounts}, {"sum", InputLength(query, "columns"), 1, kExact}};
+  return std::vector<BlockLayout>{{"rows", 1, 1, kCounts},
+                                  {"sum", InputLength(query, "columns"), 1, kExact}};
 }
 
 Result<Answer> MeanAnswer(const Context& context, const Derived& derived, const Query& query) {
@@ -126,7 +136,8 @@ Result<Answer> MeanAnswer(const Context& context, const Derived& derived, const 
   for (Eigen::Index j = 0; j < values->cols(); ++j) {
     ExactSum sum(kExact.fraction_bits);
     const int exponent = static_cast<int>((*inputs->exponent)(j, 0));
-    for (Eigen::Index i = 0; i < values->rows(); ++i) sum.Add(std::ldexp((*values)(i, j), -exponent));
+    for (Eigen::Index i = 0; i < values->rows(); ++i)
+      sum.Add(std::ldexp((*values)(i, j), -exponent));
     sums.push_back(sum.units());
   }
   return Answer{{{"rows", Scalar(static_cast<double>(rows.size()))}, {"sum", std::move(sums)}}};
@@ -139,7 +150,8 @@ Result<std::vector<BlockLayout>> SpreadLayout(const Query& query) {
 Result<Answer> SpreadAnswer(const Context& context, const Derived& derived, const Query& query) {
   const auto inputs = ReadScaled(context, query);
   CONSILIUM_TRY(inputs);
-  const auto mean = ReadInput(query, "scaled_mean", static_cast<Eigen::Index>(inputs->columns.size()), 1);
+  const auto mean =
+      ReadInput(query, "scaled_mean", static_cast<Eigen::Index>(inputs->columns.size()), 1);
   CONSILIUM_TRY(mean);
   const auto rows = context.Rows(query.scope).rows;
   const auto values = FeatureValues(context, derived, query.scope.fit, inputs->columns, rows);
@@ -158,9 +170,11 @@ Result<Answer> SpreadAnswer(const Context& context, const Derived& derived, cons
   return Answer{{{"squares", std::move(squares)}}};
 }
 
-// ---- duplicates -------------------------------------------------------------------------------------
+// ---- duplicates
+// -------------------------------------------------------------------------------------
 
-Result<Eigen::MatrixXd> Standardized(const Context& context, const Derived& derived, const Query& query) {
+Result<Eigen::MatrixXd> Standardized(const Context& context, const Derived& derived,
+                                     const Query& query) {
   const auto columns = ReadIndices(query, "columns", context.cohort.features.cols());
   CONSILIUM_TRY(columns);
   const auto p = static_cast<Eigen::Index>(columns->size());
@@ -168,7 +182,8 @@ Result<Eigen::MatrixXd> Standardized(const Context& context, const Derived& deri
   CONSILIUM_TRY(mean);
   const auto sd = ReadInput(query, "sd", p, 1);
   CONSILIUM_TRY(sd);
-  auto values = FeatureValues(context, derived, query.scope.fit, *columns, context.Rows(query.scope).rows);
+  auto values =
+      FeatureValues(context, derived, query.scope.fit, *columns, context.Rows(query.scope).rows);
   CONSILIUM_TRY(values);
   for (Eigen::Index j = 0; j < p; ++j) {
     for (Eigen::Index i = 0; i < values->rows(); ++i) {
@@ -208,7 +223,8 @@ Result<Answer> PairsAnswer(const Context& context, const Derived& derived, const
   const auto right = ReadIndices(query, "right", z->cols());
   CONSILIUM_TRY(right);
   if (left->size() != right->size()) {
-    return Fail(ErrorCode::kInvalidArgument, "moments.pairs: 'left' and 'right' differ in length; expected pairs");
+    return Fail(ErrorCode::kInvalidArgument,
+                "moments.pairs: 'left' and 'right' differ in length; expected pairs");
   }
   Eigen::MatrixXd products = Eigen::MatrixXd::Zero(static_cast<Eigen::Index>(left->size()), 1);
   for (std::size_t k = 0; k < left->size(); ++k) {
@@ -225,11 +241,13 @@ Block ExponentBlock(const std::vector<int>& exponent) { return IndexBlock("expon
 
 Block IndexBlock(std::string name, const std::vector<int>& positions) {
   Eigen::MatrixXd values(static_cast<Eigen::Index>(positions.size()), 1);
-  for (std::size_t i = 0; i < positions.size(); ++i) values(static_cast<Eigen::Index>(i), 0) = positions[i];
+  for (std::size_t i = 0; i < positions.size(); ++i)
+    values(static_cast<Eigen::Index>(i), 0) = positions[i];
   return {std::move(name), std::move(values)};
 }
 
-Result<std::vector<int>> ReadIndices(const Query& query, std::string_view name, Eigen::Index bound) {
+Result<std::vector<int>> ReadIndices(const Query& query, std::string_view name,
+                                     Eigen::Index bound) {
   const auto block = ReadInput(query, name, -1, 1);
   CONSILIUM_TRY(block);
   std::vector<int> positions;
@@ -237,44 +255,57 @@ Result<std::vector<int>> ReadIndices(const Query& query, std::string_view name, 
   for (Eigen::Index i = 0; i < (*block)->rows(); ++i) {
     const double value = (**block)(i, 0);
     if (!(value >= 0 && value < static_cast<double>(bound)) || value != std::floor(value)) {
-      return Fail(ErrorCode::kInvalidArgument, fmt::format("step {}: block '{}' row {} holds {}; expected a whole number from 0 to {}",
-                                                           query.step, name, i, value, bound - 1));
+      return Fail(
+          ErrorCode::kInvalidArgument,
+          fmt::format("step {}: block '{}' row {} holds {}; expected a whole number from 0 to {}",
+                      query.step, name, i, value, bound - 1));
     }
     positions.push_back(static_cast<int>(value));
   }
   return positions;
 }
 
-Result<const Eigen::MatrixXd*> ReadInput(const Query& query, std::string_view name, Eigen::Index rows, Eigen::Index cols) {
+Result<const Eigen::MatrixXd*> ReadInput(const Query& query, std::string_view name,
+                                         Eigen::Index rows, Eigen::Index cols) {
   const Eigen::MatrixXd* found = federation::Find(query.inputs, name);
   if (found == nullptr) {
-    return Fail(ErrorCode::kInvalidArgument, fmt::format("step {}: the query has no block '{}'", query.step, name));
+    return Fail(ErrorCode::kInvalidArgument,
+                fmt::format("step {}: the query has no block '{}'", query.step, name));
   }
   if ((rows >= 0 && found->rows() != rows) || (cols >= 0 && found->cols() != cols)) {
-    return Fail(ErrorCode::kInvalidArgument, fmt::format("step {}: block '{}' is {} x {}; expected {} x {}", query.step, name,
-                                                         found->rows(), found->cols(), rows, cols));
+    return Fail(ErrorCode::kInvalidArgument,
+                fmt::format("step {}: block '{}' is {} x {}; expected {} x {}", query.step, name,
+                            found->rows(), found->cols(), rows, cols));
   }
   return found;
 }
 
-Result<Eigen::MatrixXd> FeatureValues(const Context& context, const Derived& derived, const std::string& fit,
-                                      const std::vector<int>& columns, const std::vector<Eigen::Index>& rows) {
+Result<Eigen::MatrixXd> FeatureValues(const Context& context, const Derived& derived,
+                                      const std::string& fit, const std::vector<int>& columns,
+                                      const std::vector<Eigen::Index>& rows) {
   const auto p = static_cast<Eigen::Index>(columns.size());
   const auto* matrix = derived.Find<federation::FeatureMatrix>(fit, federation::kFeatures);
   if (matrix != nullptr && matrix->values.cols() != p) {
-    return Fail(ErrorCode::kInvalidArgument, fmt::format("fit '{}': the query names {} columns; the fit's derived features have {}",
-                                                         fit, p, matrix->values.cols()));
+    return Fail(
+        ErrorCode::kInvalidArgument,
+        fmt::format("fit '{}': the query names {} columns; the fit's derived features have {}", fit,
+                    p, matrix->values.cols()));
   }
   Eigen::MatrixXd values(static_cast<Eigen::Index>(rows.size()), p);
   for (Eigen::Index j = 0; j < p; ++j) {
     const auto column = columns[static_cast<std::size_t>(j)];
     for (std::size_t i = 0; i < rows.size(); ++i) {
-      const double value = matrix != nullptr ? matrix->values(rows[i], j) : context.cohort.features(rows[i], column);
+      const double value =
+          matrix != nullptr ? matrix->values(rows[i], j) : context.cohort.features(rows[i], column);
       if (!std::isfinite(value)) {
-        return Fail(ErrorCode::kFailedPrecondition,
-                    fmt::format("site {}: column '{}' has a missing or non-finite cell in a row that fit '{}' uses; expected none after "
-                                "the missing rule; exclude the column in the study or the row in the cohort file",
-                                context.cohort.site, context.cohort.feature_names[static_cast<std::size_t>(column)], fit));
+        return Fail(
+            ErrorCode::kFailedPrecondition,
+            fmt::format(
+                "site {}: column '{}' has a missing or non-finite cell in a row that fit '{}' "
+                "uses; expected none after "
+                "the missing rule; exclude the column in the study or the row in the cohort file",
+                context.cohort.site, context.cohort.feature_names[static_cast<std::size_t>(column)],
+                fit));
       }
       values(static_cast<Eigen::Index>(i), j) = value;
     }
@@ -298,7 +329,9 @@ void RegisterMomentSteps(federation::StepRegistry& registry) {
 }
 
 Task<Extent> MeasureExtent(Sums& sums, Scope scope, std::vector<int> columns, int fold_count) {
-  Query query{"moments.extent", std::move(scope), {IndexBlock("columns", columns), {"fold_count", Scalar(fold_count)}}};
+  Query query{"moments.extent",
+              std::move(scope),
+              {IndexBlock("columns", columns), {"fold_count", Scalar(fold_count)}}};
   auto asked = sums.Of(std::move(query));
   const Total total = co_await asked;
   Extent extent;
@@ -315,17 +348,24 @@ Task<Extent> MeasureExtent(Sums& sums, Scope scope, std::vector<int> columns, in
   co_return extent;
 }
 
-Task<Moments> MeasureMoments(Sums& sums, Scope scope, std::vector<int> columns, std::vector<int> exponent) {
-  Query mean_query{"moments.mean", scope, {IndexBlock("columns", columns), ExponentBlock(exponent)}};
+Task<Moments> MeasureMoments(Sums& sums, Scope scope, std::vector<int> columns,
+                             std::vector<int> exponent) {
+  Query mean_query{
+      "moments.mean", scope, {IndexBlock("columns", columns), ExponentBlock(exponent)}};
   auto asked_mean = sums.Of(std::move(mean_query));
   const Total first = co_await asked_mean;
   Moments moments;
   moments.rows = first["rows"](0, 0);
   if (moments.rows < 2) {
-    co_return Fail(ErrorCode::kFailedPrecondition, fmt::format("fit '{}': {} training rows; expected at least 2", scope.fit, moments.rows));
+    co_return Fail(
+        ErrorCode::kFailedPrecondition,
+        fmt::format("fit '{}': {} training rows; expected at least 2", scope.fit, moments.rows));
   }
   const Eigen::MatrixXd scaled_mean = first["sum"] / moments.rows;
-  Query spread_query{"moments.spread", scope, {IndexBlock("columns", columns), ExponentBlock(exponent), {"scaled_mean", scaled_mean}}};
+  Query spread_query{
+      "moments.spread",
+      scope,
+      {IndexBlock("columns", columns), ExponentBlock(exponent), {"scaled_mean", scaled_mean}}};
   auto asked_spread = sums.Of(std::move(spread_query));
   const Total second = co_await asked_spread;
   const Eigen::MatrixXd& squares = second["squares"];
@@ -339,18 +379,22 @@ Task<Moments> MeasureMoments(Sums& sums, Scope scope, std::vector<int> columns, 
   co_return moments;
 }
 
-Task<std::vector<Duplicate>> FindDuplicates(Sums& sums, Scope scope, std::vector<int> columns, Moments moments) {
-  const std::vector<Block> standardization = {IndexBlock("columns", columns), {"mean", moments.mean}, {"sd", moments.sd}};
+Task<std::vector<Duplicate>> FindDuplicates(Sums& sums, Scope scope, std::vector<int> columns,
+                                            Moments moments) {
+  const std::vector<Block> standardization = {
+      IndexBlock("columns", columns), {"mean", moments.mean}, {"sd", moments.sd}};
   Query signature_query{"moments.signature", scope, standardization};
   auto asked_signature = sums.Of(std::move(signature_query));
   const Total signatures = co_await asked_signature;
   const Eigen::MatrixXd& signature = signatures["signature"];
-  // |r| > 1 - d means ||z_a -+ z_b||^2 < 2 d n, which bounds how far the two signatures can be apart.
+  // |r| > 1 - d means ||z_a -+ z_b||^2 < 2 d n, which bounds how far the two signatures can be
+  // apart.
   const double reach = 1.01 * moments.rows * std::sqrt(2 * kDuplicateGap);
   std::vector<int> left, right;
   for (int b = 0; b < static_cast<int>(columns.size()); ++b) {
     for (int a = 0; a < b; ++a) {
-      if (std::fabs(signature(a, 0) - signature(b, 0)) <= reach && std::fabs(signature(a, 1) - signature(b, 1)) <= 4 * reach) {
+      if (std::fabs(signature(a, 0) - signature(b, 0)) <= reach &&
+          std::fabs(signature(a, 1) - signature(b, 1)) <= 4 * reach) {
         left.push_back(a);
         right.push_back(b);
       }
@@ -365,8 +409,10 @@ Task<std::vector<Duplicate>> FindDuplicates(Sums& sums, Scope scope, std::vector
   const Total pairs = co_await asked_pairs;
   const Eigen::MatrixXd& products = pairs["products"];
   std::vector<bool> dropped(columns.size(), false);
-  for (std::size_t k = 0; k < left.size(); ++k) {  // ordered by the later column, then the earlier one
-    if (dropped[static_cast<std::size_t>(right[k])] || dropped[static_cast<std::size_t>(left[k])]) continue;
+  for (std::size_t k = 0; k < left.size();
+       ++k) {  // ordered by the later column, then the earlier one
+    if (dropped[static_cast<std::size_t>(right[k])] || dropped[static_cast<std::size_t>(left[k])])
+      continue;
     if (std::fabs(products(static_cast<Eigen::Index>(k), 0)) > (1 - kDuplicateGap) * moments.rows) {
       dropped[static_cast<std::size_t>(right[k])] = true;
       duplicates.push_back({right[k], left[k]});

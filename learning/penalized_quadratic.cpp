@@ -10,7 +10,8 @@ namespace {
 constexpr double kPivotShare = 1e-11;
 constexpr double kPivotMin = 1e-15;
 
-// Four running sums in a fixed order: the same bits everywhere, and no chain of dependent additions.
+// Four running sums in a fixed order: the same bits everywhere, and no chain of dependent
+// additions.
 double Dot(const double* a, const double* b, std::size_t n) {
   double s0 = 0, s1 = 0, s2 = 0, s3 = 0;
   std::size_t k = 0;
@@ -24,10 +25,10 @@ double Dot(const double* a, const double* b, std::size_t n) {
   return (s0 + s1) + (s2 + s3);
 }
 
-// LDL' of the active rows and columns of a symmetric matrix, grown a row at a time; taking a column out
-// costs the rows behind it. Columns may be combinations of others (range = maximum - minimum): a pivot that
-// vanished against its diagonal is raised to a tiny share of it, so that the step runs along the flat
-// direction until a coefficient reaches zero and leaves.
+// LDL' of the active rows and columns of a symmetric matrix, grown a row at a time; taking a column
+// out costs the rows behind it. Columns may be combinations of others (range = maximum - minimum):
+// a pivot that vanished against its diagonal is raised to a tiny share of it, so that the step runs
+// along the flat direction until a coefficient reaches zero and leaves.
 class GrowingFactor {
  public:
   explicit GrowingFactor(const Eigen::MatrixXd& matrix) : matrix_(matrix) {}
@@ -58,13 +59,14 @@ class GrowingFactor {
   void Factor(std::size_t i) {
     std::vector<double> row(i + 1), scaled(i);
     for (std::size_t j = 0; j <= i; ++j) {
-      const double value =
-          matrix_(places_[i], places_[j]) - Dot(scaled.data(), j < i ? rows_[j].data() : row.data(), j);
+      const double value = matrix_(places_[i], places_[j]) -
+                           Dot(scaled.data(), j < i ? rows_[j].data() : row.data(), j);
       if (j < i) {
         row[j] = value / rows_[j][j];
         scaled[j] = value;
       } else {
-        row[i] = std::max(value, std::max(kPivotShare * matrix_(places_[i], places_[i]), kPivotMin));
+        row[i] =
+            std::max(value, std::max(kPivotShare * matrix_(places_[i], places_[i]), kPivotMin));
       }
     }
     rows_.push_back(std::move(row));
@@ -78,8 +80,8 @@ class GrowingFactor {
 // The columns with known curvature, in the matrix's own order (0 = intercept).
 class FeatureSign {
  public:
-  FeatureSign(const PathPoint& base, const Curvature& curvature, double lambda, const PathPoint& start,
-              const QuadraticOptions& options)
+  FeatureSign(const PathPoint& base, const Curvature& curvature, double lambda,
+              const PathPoint& start, const QuadraticOptions& options)
       : curvature_(curvature), options_(options), lambda_(lambda), factor_(curvature.matrix) {
     const Eigen::Index order = curvature.matrix.rows();
     slope_.resize(order);
@@ -96,9 +98,11 @@ class FeatureSign {
       value_(k) = start.beta(j);
       if (value_(k) != 0) entering.push_back(k);
     }
-    // The smallest coefficients last: they are the likeliest to leave, and leaving costs the rows behind.
-    std::stable_sort(entering.begin(), entering.end(),
-                     [&](Eigen::Index a, Eigen::Index b) { return std::fabs(value_(a)) > std::fabs(value_(b)); });
+    // The smallest coefficients last: they are the likeliest to leave, and leaving costs the rows
+    // behind.
+    std::stable_sort(entering.begin(), entering.end(), [&](Eigen::Index a, Eigen::Index b) {
+      return std::fabs(value_(a)) > std::fabs(value_(b));
+    });
     for (const Eigen::Index k : entering) Enter(k, value_(k) > 0 ? 1 : -1);
     Shift(0, start.intercept - base.intercept);
     for (Eigen::Index k = 1; k < order; ++k) {
@@ -142,13 +146,14 @@ class FeatureSign {
     for (Eigen::Index i = 0; i < slope_.size(); ++i) slope_(i) += column[i] * scaled;
   }
 
-  // Moves towards the minimiser of the current signs; stops at the first coefficient that changes sign
-  // and takes it out. True when the minimiser was reached.
+  // Moves towards the minimiser of the current signs; stops at the first coefficient that changes
+  // sign and takes it out. True when the minimiser was reached.
   bool StepOnActiveSet() {
     const std::vector<Eigen::Index> active = factor_.places();
     std::vector<double> step(active.size());
     for (std::size_t i = 0; i < active.size(); ++i) {
-      step[i] = -(slope_(active[i]) + lambda_ * sign_[static_cast<std::size_t>(active[i])]) / options_.damping;
+      step[i] = -(slope_(active[i]) + lambda_ * sign_[static_cast<std::size_t>(active[i])]) /
+                options_.damping;
     }
     step = factor_.Solve(std::move(step));
     double reach = 1;
@@ -156,7 +161,8 @@ class FeatureSign {
       const Eigen::Index k = active[i];
       const double target = value_(k) + step[i];
       if (target * sign_[static_cast<std::size_t>(k)] >= 0) continue;
-      if (value_(k) == 0) {  // just let in and pushed the other way: rounding; it stays out of this solve
+      if (value_(k) ==
+          0) {  // just let in and pushed the other way: rounding; it stays out of this solve
         sign_[static_cast<std::size_t>(k)] = 0;
         banned_[static_cast<std::size_t>(k)] = true;
         factor_.Remove(i);
@@ -168,7 +174,8 @@ class FeatureSign {
       const Eigen::Index k = active[i];
       const auto at = static_cast<std::size_t>(k);
       const double target = value_(k) + step[i];
-      const bool crosses = i > 0 && target * sign_[at] < 0 && value_(k) / (value_(k) - target) <= reach;
+      const bool crosses =
+          i > 0 && target * sign_[at] < 0 && value_(k) / (value_(k) - target) <= reach;
       const double amount = crosses ? -value_(k) : reach * step[i];
       Shift(k, amount);
       value_(k) = crosses ? 0.0 : value_(k) + amount;
@@ -195,7 +202,8 @@ double SoftThreshold(double value, double threshold) {
 
 }  // namespace
 
-Curvature Curvature::FromPacked(std::vector<int> columns, const Eigen::MatrixXd& packed, Eigen::Index p) {
+Curvature Curvature::FromPacked(std::vector<int> columns, const Eigen::MatrixXd& packed,
+                                Eigen::Index p) {
   Curvature curvature;
   curvature.columns = std::move(columns);
   const auto order = static_cast<Eigen::Index>(curvature.columns.size()) + 1;
@@ -209,7 +217,8 @@ Curvature Curvature::FromPacked(std::vector<int> columns, const Eigen::MatrixXd&
     }
   }
   curvature.position = Eigen::VectorXi::Constant(p, -1);
-  for (std::size_t k = 0; k < curvature.columns.size(); ++k) curvature.position(curvature.columns[k]) = static_cast<int>(k) + 1;
+  for (std::size_t k = 0; k < curvature.columns.size(); ++k)
+    curvature.position(curvature.columns[k]) = static_cast<int>(k) + 1;
   return curvature;
 }
 
@@ -217,28 +226,35 @@ double KktResidual(const PathPoint& point, double lambda) {
   double worst = std::fabs(point.score);
   for (Eigen::Index j = 0; j < point.beta.size(); ++j) {
     const double g = point.gradient(j), b = point.beta(j);
-    const double violation = b > 0 ? std::fabs(g + lambda) : b < 0 ? std::fabs(g - lambda) : std::fabs(g) - lambda;
+    const double violation = b > 0   ? std::fabs(g + lambda)
+                             : b < 0 ? std::fabs(g - lambda)
+                                     : std::fabs(g) - lambda;
     worst = std::max(worst, violation);
   }
   return worst;
 }
 
-PathPoint SolvePenalizedQuadratic(const PathPoint& base, const Curvature* curvature, double lambda, const PathPoint& start,
-                                  const QuadraticOptions& options) {
+PathPoint SolvePenalizedQuadratic(const PathPoint& base, const Curvature* curvature, double lambda,
+                                  const PathPoint& start, const QuadraticOptions& options) {
   const Eigen::Index p = base.gradient.size();
   PathPoint solution;
   solution.beta = Eigen::VectorXd::Zero(p);
-  // Outside the curvature every column stands alone. m of them that move together bend the loss at most m
-  // times as much, so the bound is raised by their number (twice, for their product with the inside).
-  const auto inside = [&](Eigen::Index j) { return curvature != nullptr && curvature->position(j) >= 0; };
+  // Outside the curvature every column stands alone. m of them that move together bend the loss at
+  // most m times as much, so the bound is raised by their number (twice, for their product with the
+  // inside).
+  const auto inside = [&](Eigen::Index j) {
+    return curvature != nullptr && curvature->position(j) >= 0;
+  };
   Eigen::Index moving = 0;
   for (Eigen::Index j = 0; j < p; ++j) {
     if (!inside(j) && (base.beta(j) != 0 || std::fabs(base.gradient(j)) > lambda)) ++moving;
   }
-  const double bend = options.damping * options.outside_diagonal * static_cast<double>(std::max<Eigen::Index>(1, moving)) *
+  const double bend = options.damping * options.outside_diagonal *
+                      static_cast<double>(std::max<Eigen::Index>(1, moving)) *
                       (curvature != nullptr ? 2.0 : 1.0);
   for (Eigen::Index j = 0; j < p; ++j) {
-    if (!inside(j)) solution.beta(j) = SoftThreshold(base.beta(j) - base.gradient(j) / bend, lambda / bend);
+    if (!inside(j))
+      solution.beta(j) = SoftThreshold(base.beta(j) - base.gradient(j) / bend, lambda / bend);
   }
   if (curvature == nullptr) {
     solution.intercept = base.intercept - base.score / (options.damping * options.outside_diagonal);

@@ -55,7 +55,8 @@ struct Federation {
   std::vector<std::unique_ptr<Site>> sites;
 };
 
-Result<Federation> JoinAll(const study::Study& study, const federation::StepRegistry& registry, std::map<std::string, LocalSite> cohorts,
+Result<Federation> JoinAll(const study::Study& study, const federation::StepRegistry& registry,
+                           std::map<std::string, LocalSite> cohorts,
                            const federation::Roster& roster) {
   std::map<std::string, SiteIdentity> identities = LocalIdentities(study, cohorts);
   std::map<std::string, federation::SiteKeys> keys;
@@ -66,8 +67,9 @@ Result<Federation> JoinAll(const study::Study& study, const federation::StepRegi
   Federation federation;
   for (auto& [name, site] : cohorts) {
     federation.ledgers.push_back(std::make_unique<site_agent::Ledger>(name));
-    auto joined = Site::Join(study, registry, std::move(identities.at(name)), std::move(site.cohort), roster, settings, approval,
-                             *federation.ledgers.back());
+    auto joined =
+        Site::Join(study, registry, std::move(identities.at(name)), std::move(site.cohort), roster,
+                   settings, approval, *federation.ledgers.back());
     CONSILIUM_TRY(joined);
     federation.sites.push_back(std::move(*joined));
   }
@@ -75,7 +77,8 @@ Result<Federation> JoinAll(const study::Study& study, const federation::StepRegi
 }
 
 // What sites and the verification have seen when a log is resumed.
-Result<void> Catch(std::span<const std::uint8_t> log, study::StudyReplay& verification, std::vector<std::unique_ptr<Site>>& sites) {
+Result<void> Catch(std::span<const std::uint8_t> log, study::StudyReplay& verification,
+                   std::vector<std::unique_ptr<Site>>& sites) {
   federation::LogReader reader(log);
   CONSILIUM_TRY(reader.Header());
   while (!reader.AtEnd()) {
@@ -89,7 +92,8 @@ Result<void> Catch(std::span<const std::uint8_t> log, study::StudyReplay& verifi
 
 }  // namespace
 
-std::map<std::string, SiteIdentity> LocalIdentities(const study::Study& study, const std::map<std::string, LocalSite>& sites) {
+std::map<std::string, SiteIdentity> LocalIdentities(const study::Study& study,
+                                                    const std::map<std::string, LocalSite>& sites) {
   std::map<std::string, SiteIdentity> identities;
   for (const auto& [name, site] : sites) {
     SiteIdentity identity = site_agent::IdentityFromSeed(name, study.seed);
@@ -99,7 +103,8 @@ std::map<std::string, SiteIdentity> LocalIdentities(const study::Study& study, c
   return identities;
 }
 
-federation::Roster LocalRoster(const study::Study& study, const std::map<std::string, SiteIdentity>& identities) {
+federation::Roster LocalRoster(const study::Study& study,
+                               const std::map<std::string, SiteIdentity>& identities) {
   federation::Roster roster;
   for (const std::string& site : study::TrainingCenters(study)) {
     const auto found = identities.find(site);
@@ -108,18 +113,25 @@ federation::Roster LocalRoster(const study::Study& study, const std::map<std::st
   return roster;
 }
 
-Result<LocalOutcome> RunLocally(const study::Study& study, const std::string& study_file, std::map<std::string, LocalSite> cohorts,
-                                federation::LogSink& log, const LocalOptions& options, const Bytes& resume) {
+Result<LocalOutcome> RunLocally(const study::Study& study, const std::string& study_file,
+                                std::map<std::string, LocalSite> cohorts, federation::LogSink& log,
+                                const LocalOptions& options, const Bytes& resume) {
   PinLinearAlgebra();
   for (const std::string& site : study.sites) {
-    if (!cohorts.contains(site)) return Fail(ErrorCode::kInvalidArgument, fmt::format("site {}: the study names it, but it has no cohort; give --site {}=COHORT.yaml", site, site));
+    if (!cohorts.contains(site))
+      return Fail(
+          ErrorCode::kInvalidArgument,
+          fmt::format(
+              "site {}: the study names it, but it has no cohort; give --site {}=COHORT.yaml", site,
+              site));
   }
   const federation::StepRegistry registry = study::MakeStepRegistry();
   const federation::Roster roster = LocalRoster(study, LocalIdentities(study, cohorts));
   auto federation = JoinAll(study, registry, std::move(cohorts), roster);
   CONSILIUM_TRY(federation);
   std::vector<std::unique_ptr<Site>>& sites = federation->sites;
-  auto run = resume.empty() ? StudyRun::Begin(study, study_file, registry, roster, log) : StudyRun::Resume(study, registry, roster, resume, log);
+  auto run = resume.empty() ? StudyRun::Begin(study, study_file, registry, roster, log)
+                            : StudyRun::Resume(study, registry, roster, resume, log);
   CONSILIUM_TRY(run);
   study::StudyReplay verification(study, registry);
   if (!resume.empty()) CONSILIUM_TRY(Catch(resume, verification, sites));
@@ -134,15 +146,19 @@ Result<LocalOutcome> RunLocally(const study::Study& study, const std::string& st
     progress.fits = fits.size();
     progress.doing = WhatIsDone(question.queries);
     std::vector<std::optional<Result<RoundAnswer>>> answered(sites.size());
-    InParallel(sites.size(), options.threads, [&](std::size_t i) { answered[i].emplace(sites[i]->Answer(question, verification)); });
+    InParallel(sites.size(), options.threads, [&](std::size_t i) {
+      answered[i].emplace(sites[i]->Answer(question, verification));
+    });
     std::map<std::string, ArrivedAnswer> answers;
     for (std::size_t i = 0; i < sites.size(); ++i) {
       Result<RoundAnswer>& one = *answered[i];
       if (!one) return tl::unexpected<Error>(one.error());
       if (roster.contains(sites[i]->name())) progress.bytes_up = sites[i]->bytes_up();
-      answers[sites[i]->name()] = {std::move(one->words), std::move(one->receipt), std::move(one->releases)};
+      answers[sites[i]->name()] = {std::move(one->words), std::move(one->receipt),
+                                   std::move(one->releases)};
     }
-    // The coordinator's computation and the sites' verification of it: the same totals, side by side.
+    // The coordinator's computation and the sites' verification of it: the same totals, side by
+    // side.
     const auto add = (*run)->Prepare(answers);
     if (!add) return tl::unexpected<Error>(add.error());
     answers.clear();

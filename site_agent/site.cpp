@@ -21,13 +21,30 @@ namespace {
 QueryPart PartOf(study::QueryDifference::Part part) {
   using Part = study::QueryDifference::Part;
   switch (part) {
-    case Part::kStep: return QueryPart::kStep;
-    case Part::kScope: return QueryPart::kScope;
-    case Part::kBlock: return QueryPart::kBlock;
-    case Part::kCount: return QueryPart::kCount;
-    case Part::kNone: break;
+    case Part::kStep:
+      return QueryPart::kStep;
+    case Part::kScope:
+      return QueryPart::kScope;
+    case Part::kBlock:
+      return QueryPart::kBlock;
+    case Part::kCount:
+      return QueryPart::kCount;
+    case Part::kNone:
+      break;
   }
   return QueryPart::kNone;
+}
+
+// Which part of a round's binding is not that of the round itself: the questions are the ones that
+// follow.
+std::string BindingDifference(const RoundQuestion& question, const RoundFacts& facts,
+                              const study::Study& study, const study::StudyReplay& replay) {
+  if (question.binding.study != study.digest) return "the binding is of another study";
+  if (question.binding.round != replay.round())
+    return fmt::format("the round is {}, expected {}", question.binding.round, replay.round());
+  if (question.binding.query != facts.round_digest) return "the binding is of another question";
+  if (question.binding.roster != facts.roster_hash) return "the binding is of another roster";
+  return "the roster is not the training centers of the signed study";
 }
 
 }  // namespace
@@ -44,7 +61,8 @@ SiteIdentity IdentityFromSeed(std::string name, std::uint64_t seed) {
   };
   const federation::KeyBytes secret = key("consilium seeded secret");
   return {std::move(name), federation::SigningKey::FromSeed(key("consilium seeded signing key")),
-          federation::AgreementKey::FromSecret(key("consilium seeded agreement key")), Bytes(secret.begin(), secret.end())};
+          federation::AgreementKey::FromSecret(key("consilium seeded agreement key")),
+          Bytes(secret.begin(), secret.end())};
 }
 
 Digest FingerprintOf(const federation::SiteKeys& keys) {
@@ -55,9 +73,11 @@ Digest FingerprintOf(const federation::SiteKeys& keys) {
   return Sha256(writer.bytes());
 }
 
-Approval AcceptAll(const study::Study& study, const std::map<std::string, federation::SiteKeys>& keys) {
+Approval AcceptAll(const study::Study& study,
+                   const std::map<std::string, federation::SiteKeys>& keys) {
   Approval approval;
-  for (const auto& [site, site_keys] : keys) approval.pinned.push_back({site, FingerprintOf(site_keys)});
+  for (const auto& [site, site_keys] : keys)
+    approval.pinned.push_back({site, FingerprintOf(site_keys)});
   approval.columns = study::StepColumns(study);
   approval.columns.push_back(study.outcome);
   approval.releases = StandardReleases();
@@ -68,32 +88,44 @@ Approval AcceptAll(const study::Study& study, const std::map<std::string, federa
   return approval;
 }
 
-Site::Site(const study::Study& study, const federation::StepRegistry& registry, SiteIdentity identity, federation::Cohort cohort,
-           SiteSettings settings, Ledger& ledger)
-    : study_(study), registry_(registry), identity_(std::move(identity)), cohort_(std::move(cohort)), ledger_(&ledger), gate_(settings, ledger) {
+Site::Site(const study::Study& study, const federation::StepRegistry& registry,
+           SiteIdentity identity, federation::Cohort cohort, SiteSettings settings, Ledger& ledger)
+    : study_(study),
+      registry_(registry),
+      identity_(std::move(identity)),
+      cohort_(std::move(cohort)),
+      ledger_(&ledger),
+      gate_(settings, ledger) {
   // The steps count the variables' columns behind the features.
   const Eigen::Index features = cohort_.features.cols(), variables = cohort_.covariates.cols();
   cohort_.features.conservativeResize(cohort_.features.rows(), features + variables);
   cohort_.features.rightCols(variables) = cohort_.covariates;
-  cohort_.feature_names.insert(cohort_.feature_names.end(), cohort_.covariate_names.begin(), cohort_.covariate_names.end());
+  cohort_.feature_names.insert(cohort_.feature_names.end(), cohort_.covariate_names.begin(),
+                               cohort_.covariate_names.end());
   cohort_digest_ = DigestOf(cohort_);
 }
 
-Result<std::unique_ptr<Site>> Site::Join(const study::Study& study, const federation::StepRegistry& registry, SiteIdentity identity,
-                                         federation::Cohort cohort, const federation::Roster& roster, SiteSettings settings,
+Result<std::unique_ptr<Site>> Site::Join(const study::Study& study,
+                                         const federation::StepRegistry& registry,
+                                         SiteIdentity identity, federation::Cohort cohort,
+                                         const federation::Roster& roster, SiteSettings settings,
                                          const Approval& approval, Ledger& ledger) {
-  auto site = std::unique_ptr<Site>(new Site(study, registry, std::move(identity), std::move(cohort), settings, ledger));
+  auto site = std::unique_ptr<Site>(
+      new Site(study, registry, std::move(identity), std::move(cohort), settings, ledger));
+  site->roster_digest_ = federation::DigestOf(roster);
   const auto within = [&](const Refusal& refusal) {
     return tl::unexpected<Error>(Within(fmt::format("site {}", site->name()), refusal.ToError()));
   };
-  if (const auto approved = site->gate_.ApproveStudy(study, approval); !approved) return within(approved.error());
+  if (const auto approved = site->gate_.ApproveStudy(study, approval); !approved)
+    return within(approved.error());
   auto numbers = site->gate_.NumberRows(RowNames(site->cohort_, site->identity_.secret));
   if (!numbers) return within(numbers.error());
   site->row_numbers_ = std::move(*numbers);
   if (roster.contains(site->name())) {
     if (study.privacy.masks) {
       auto masker = federation::Masker::Create(site->name(), site->identity_.agreement, roster);
-      if (!masker) return tl::unexpected<Error>(Within(fmt::format("site {}", site->name()), masker.error()));
+      if (!masker)
+        return tl::unexpected<Error>(Within(fmt::format("site {}", site->name()), masker.error()));
       site->masker_ = std::move(*masker);
     }
     std::vector<RowSet> planned;
@@ -101,7 +133,8 @@ Result<std::unique_ptr<Site>> Site::Join(const study::Study& study, const federa
       const MyRows rows = site->RowsOf({"", {site->name()}, fold});
       planned.push_back(rows.training);
     }
-    if (const auto allowed = site->gate_.CheckPlannedRowSets(study.digest, planned); !allowed) return within(allowed.error());
+    if (const auto allowed = site->gate_.CheckPlannedRowSets(study.digest, planned); !allowed)
+      return within(allowed.error());
   }
   return site;
 }
@@ -131,32 +164,55 @@ Result<Bytes> Site::SumWords(const Query& query, const Step& step, int site_coun
 }
 
 Result<RoundAnswer> Site::Answer(const RoundQuestion& question, const study::StudyReplay& replay) {
-  const auto failed = [&](const Error& error) { return tl::unexpected<Error>(Within(fmt::format("site {}", name()), error)); };
+  const auto failed = [&](const Error& error) {
+    return tl::unexpected<Error>(Within(fmt::format("site {}", name()), error));
+  };
   const auto refused = [&](const Refusal& refusal) { return failed(refusal.ToError()); };
   RoundFacts facts;
   facts.study = question.binding.study;
   facts.round = question.binding.round;
   facts.attempt = question.binding.attempt;
   facts.round_digest = federation::DigestOf(question.queries);
-  for (const auto& [site, keys] : question.roster) facts.roster.push_back({site, FingerprintOf(keys)});
+  for (const auto& [site, keys] : question.roster)
+    facts.roster.push_back({site, FingerprintOf(keys)});
   facts.roster_hash = federation::DigestOf(question.roster);
-  facts.derived = facts.round_digest == replay.digest() && facts.round_digest == question.binding.query &&
-                  facts.roster_hash == question.binding.roster && question.binding.round == replay.round();
+  facts.derived =
+      facts.round_digest == replay.digest() && facts.round_digest == question.binding.query &&
+      facts.roster_hash == question.binding.roster && question.binding.round == replay.round() &&
+      question.binding.study == study_.digest;
   std::size_t different = 0;
   if (!facts.derived) {
     const study::QueryDifference difference = study::Compare(replay.queries(), question.queries);
     facts.difference = PartOf(difference.part);
-    facts.difference_name = difference.name.empty() ? "the round, its digest or its roster differ" : difference.name;
-    different = std::min(difference.query, question.queries.empty() ? 0 : question.queries.size() - 1);
+    facts.difference_name = difference.name.empty()
+                                ? BindingDifference(question, facts, study_, replay)
+                                : difference.name;
+    different =
+        std::min(difference.query, question.queries.empty() ? 0 : question.queries.size() - 1);
   }
-  if (question.queries.empty()) return failed({ErrorCode::kInvalidArgument, "a round without a question"});
+  if (question.queries.empty())
+    return failed({ErrorCode::kInvalidArgument, "a round without a question"});
   if (!facts.derived) {
     const Query& query = question.queries[different];
-    const auto ruling = gate_.AdmitQuery(facts, query, registry_.Find(query.step), RowsOf(query.scope));
+    const auto ruling =
+        gate_.AdmitQuery(facts, query, registry_.Find(query.step), RowsOf(query.scope));
     CONSILIUM_CHECK(!ruling.has_value(), "the gate admits no query that does not follow");
     return refused(ruling.error());
   }
   const bool sums_here = question.roster.contains(name());
+  if (facts.roster_hash != roster_digest_) {
+    // The gate's own rules name what is wrong with most rosters (keys, members, a change within an
+    // attempt); one that they allow is still not the one whose masks this site holds.
+    const Query& query = question.queries.front();
+    const Step* step = registry_.Find(query.step);
+    if (const auto ruling = gate_.AdmitQuery(facts, query, step, RowsOf(query.scope)); !ruling)
+      return refused(ruling.error());
+    facts.derived = false;
+    facts.difference_name = BindingDifference(question, facts, study_, replay);
+    const auto ruling = gate_.AdmitQuery(facts, query, step, RowsOf(query.scope));
+    CONSILIUM_CHECK(!ruling.has_value(), "the gate admits no query that does not follow");
+    return refused(ruling.error());
+  }
   RoundAnswer answer;
   std::vector<MyRows> rows;
   std::vector<Bytes> pieces;
@@ -169,7 +225,8 @@ Result<RoundAnswer> Site::Answer(const RoundQuestion& question, const study::Stu
     const bool member = federation::Context{cohort_}.IsMember(query.scope);
     const bool mine = step == nullptr || (step->kind == StepKind::kSum ? sums_here : member);
     if (!mine) continue;
-    if (const auto ruling = gate_.AdmitQuery(facts, query, step, rows.back()); !ruling) return refused(ruling.error());
+    if (const auto ruling = gate_.AdmitQuery(facts, query, step, rows.back()); !ruling)
+      return refused(ruling.error());
     if (step->kind == StepKind::kSum) {
       auto words = SumWords(query, *step, site_count);
       if (!words) return failed(words.error());
@@ -182,9 +239,11 @@ Result<RoundAnswer> Site::Answer(const RoundQuestion& question, const study::Stu
   for (const Bytes& piece : pieces) total_bytes += piece.size();
   if (total_bytes > 0) {
     answer.words.reserve(total_bytes);
-    for (const Bytes& piece : pieces) answer.words.insert(answer.words.end(), piece.begin(), piece.end());
+    for (const Bytes& piece : pieces)
+      answer.words.insert(answer.words.end(), piece.begin(), piece.end());
     if (masker_) {
-      if (const auto masked = masker_->Apply(question.binding, layout, answer.words); !masked) return failed(masked.error());
+      if (const auto masked = masker_->Apply(question.binding, layout, answer.words); !masked)
+        return failed(masked.error());
     }
   }
   std::size_t at = 0;
@@ -195,16 +254,20 @@ Result<RoundAnswer> Site::Answer(const RoundQuestion& question, const study::Stu
       const auto from = answer.words.begin() + static_cast<std::ptrdiff_t>(at);
       Bytes slice(from, from + static_cast<std::ptrdiff_t>(pieces[q].size()));
       at += pieces[q].size();
-      const auto admitted = gate_.AdmitAnswer(facts, query, step, rows[q], std::move(slice), masker_.has_value());
+      const auto admitted =
+          gate_.AdmitAnswer(facts, query, step, rows[q], std::move(slice), masker_.has_value());
       if (!admitted) return refused(admitted.error());
-      if (!rows[q].training.empty() || !rows[q].left_out.empty()) equations_ += ledger_->records().back().equations;
-    } else if (step->kind == StepKind::kRelease && federation::Context{cohort_}.IsMember(query.scope)) {
+      if (!rows[q].training.empty() || !rows[q].left_out.empty())
+        equations_ += ledger_->records().back().equations;
+    } else if (step->kind == StepKind::kRelease &&
+               federation::Context{cohort_}.IsMember(query.scope)) {
       const auto released = step->release(federation::Context{cohort_}, derived_, query);
       if (!released) return failed(released.error());
       ClassCounts counts;
       const Eigen::MatrixXd* told = federation::Find(released->blocks, "counts");
       if (told != nullptr && told->size() == 2) {
-        counts = {static_cast<std::int64_t>((*told)(0, 0)), static_cast<std::int64_t>((*told)(0, 1))};
+        counts = {static_cast<std::int64_t>((*told)(0, 0)),
+                  static_cast<std::int64_t>((*told)(0, 1))};
       }
       auto admitted = gate_.AdmitRelease(facts, query, step, rows[q], counts, *released);
       if (!admitted) return refused(admitted.error());
@@ -215,7 +278,8 @@ Result<RoundAnswer> Site::Answer(const RoundQuestion& question, const study::Stu
     }
     if (step->forgets_fit) derived_.Forget(query.scope.fit);
   }
-  if (total_bytes > 0) answer.receipt = federation::Sign(question.binding, name(), answer.words, identity_.signing);
+  if (total_bytes > 0)
+    answer.receipt = federation::Sign(question.binding, name(), answer.words, identity_.signing);
   bytes_up_ += total_bytes;
   ++answers_;
   return answer;
@@ -224,7 +288,9 @@ Result<RoundAnswer> Site::Answer(const RoundQuestion& question, const study::Stu
 Result<void> Site::Rederive(const std::vector<Query>& queries) {
   for (const Query& query : queries) {
     const Step* step = registry_.Find(query.step);
-    if (step == nullptr) return Fail(ErrorCode::kNotFound, fmt::format("site {}: no step '{}' is installed here", name(), query.step));
+    if (step == nullptr)
+      return Fail(ErrorCode::kNotFound,
+                  fmt::format("site {}: no step '{}' is installed here", name(), query.step));
     CONSILIUM_TRY(Derive(query, *step));
     if (step->forgets_fit) derived_.Forget(query.scope.fit);
   }
@@ -237,11 +303,13 @@ Result<void> Site::TotalReceived(const RoundQuestion& question, const Digest& to
   facts.round = question.binding.round;
   facts.attempt = question.binding.attempt;
   facts.round_digest = question.binding.query;
-  for (const auto& [site, keys] : question.roster) facts.roster.push_back({site, FingerprintOf(keys)});
+  for (const auto& [site, keys] : question.roster)
+    facts.roster.push_back({site, FingerprintOf(keys)});
   facts.roster_hash = question.binding.roster;
   facts.derived = true;
   if (const auto recorded = gate_.RecordTotal(facts, total); !recorded) {
-    return tl::unexpected<Error>(Within(fmt::format("site {}", name()), recorded.error().ToError()));
+    return tl::unexpected<Error>(
+        Within(fmt::format("site {}", name()), recorded.error().ToError()));
   }
   return {};
 }

@@ -1,9 +1,9 @@
 // A hospital in a study: verifies what it is asked, lets the gate decide, computes, masks, signs.
 //
-// Pure: no socket, no clock, no disk. The edge (a network agent, or the simulation) hands in rounds and
-// sends out what comes back; what is not written to the ledger does not leave. Verification is a StudyReplay
-// that has seen the same totals: only the query that follows is answered. In one process one replay may
-// serve all sites, since it computes the same thing for each.
+// Pure: no socket, no clock, no disk. The edge (a network agent, or the simulation) hands in rounds
+// and sends out what comes back; what is not written to the ledger does not leave. Verification is
+// a StudyReplay that has seen the same totals: only the query that follows is answered. In one
+// process one replay may serve all sites, since it computes the same thing for each.
 #pragma once
 
 #include <map>
@@ -29,7 +29,9 @@ struct SiteIdentity {
   federation::AgreementKey agreement;
   Bytes secret;  // at least 16 bytes: keys of folds and row names derive from it
 
-  [[nodiscard]] federation::SiteKeys public_keys() const { return {signing.verifying_key(), agreement.public_key()}; }
+  [[nodiscard]] federation::SiteKeys public_keys() const {
+    return {signing.verifying_key(), agreement.public_key()};
+  }
 };
 
 // Everything derived from 32 bytes of seed: tests and simulations, where keys must repeat.
@@ -43,29 +45,33 @@ struct RoundQuestion {
 };
 
 struct RoundAnswer {
-  Bytes words;                                           // empty when the site is not in the roster or nothing is summed
-  std::optional<federation::Receipt> receipt;            // of the words
+  Bytes words;  // empty when the site is not in the roster or nothing is summed
+  std::optional<federation::Receipt> receipt;             // of the words
   std::map<std::uint32_t, federation::Release> releases;  // by place of the query
 };
 
 class Site {
  public:
-  // `study`, `registry` and `ledger` are not owned. `cohort` is as BuildCohort made it: the variables'
-  // columns are appended to the features here, as the steps count them (study::StepColumns).
-  // `roster`: the training centers with their keys, from the signed study. Approves the study with the
-  // given settings and checks every planned row set before the first round.
-  // Errors: the gate's refusals as errors, kInvalidArgument (the roster has no such site or other keys).
-  [[nodiscard]] static Result<std::unique_ptr<Site>> Join(const study::Study& study, const federation::StepRegistry& registry,
-                                                          SiteIdentity identity, federation::Cohort cohort,
-                                                          const federation::Roster& roster, SiteSettings settings,
-                                                          const Approval& approval, Ledger& ledger);
+  // `study`, `registry` and `ledger` are not owned. `cohort` is as BuildCohort made it: the
+  // variables' columns are appended to the features here, as the steps count them
+  // (study::StepColumns). `roster`: the training centers with their keys, from the signed study.
+  // Approves the study with the given settings and checks every planned row set before the first
+  // round. Errors: the gate's refusals as errors, kInvalidArgument (the roster has no such site or
+  // other keys).
+  [[nodiscard]] static Result<std::unique_ptr<Site>> Join(
+      const study::Study& study, const federation::StepRegistry& registry, SiteIdentity identity,
+      federation::Cohort cohort, const federation::Roster& roster, SiteSettings settings,
+      const Approval& approval, Ledger& ledger);
 
   // Answers the round, or refuses: then nothing leaves. `replay` has been given all earlier totals.
-  // Errors: refusals by name ("GATE_NOT_DERIVED: ..."), those of the steps (with the site in front).
-  [[nodiscard]] Result<RoundAnswer> Answer(const RoundQuestion& question, const study::StudyReplay& replay);
+  // Errors: refusals by name ("GATE_NOT_DERIVED: ..."), those of the steps (with the site in
+  // front).
+  [[nodiscard]] Result<RoundAnswer> Answer(const RoundQuestion& question,
+                                           const study::StudyReplay& replay);
   // The total of the round is known; it goes to the ledger. Errors: the gate's.
   [[nodiscard]] Result<void> TotalReceived(const RoundQuestion& question, const Digest& total);
-  // What the site would derive again after a restart: computes the round's derived values, sends nothing.
+  // What the site would derive again after a restart: computes the round's derived values, sends
+  // nothing.
   [[nodiscard]] Result<void> Rederive(const std::vector<federation::Query>& queries);
 
   [[nodiscard]] const std::string& name() const { return identity_.name; }
@@ -76,10 +82,11 @@ class Site {
   [[nodiscard]] std::uint64_t equations() const { return equations_; }
 
  private:
-  Site(const study::Study& study, const federation::StepRegistry& registry, SiteIdentity identity, federation::Cohort cohort,
-       SiteSettings settings, Ledger& ledger);
+  Site(const study::Study& study, const federation::StepRegistry& registry, SiteIdentity identity,
+       federation::Cohort cohort, SiteSettings settings, Ledger& ledger);
   [[nodiscard]] MyRows RowsOf(const federation::Scope& scope) const;
-  [[nodiscard]] Result<Bytes> SumWords(const federation::Query& query, const federation::Step& step, int site_count);
+  [[nodiscard]] Result<Bytes> SumWords(const federation::Query& query, const federation::Step& step,
+                                       int site_count);
   [[nodiscard]] Result<void> Derive(const federation::Query& query, const federation::Step& step);
 
   const study::Study& study_;
@@ -92,12 +99,14 @@ class Site {
   std::optional<federation::Masker> masker_;
   std::vector<std::uint32_t> row_numbers_;
   Digest cohort_digest_;
+  Digest roster_digest_;  // of the training centers, as Join was told
   std::uint64_t bytes_up_ = 0, answers_ = 0, equations_ = 0;
 };
 
-// The approval that accepts exactly what the study says, for simulations and tests: a person at a real
-// hospital is asked line by line.
-[[nodiscard]] Approval AcceptAll(const study::Study& study, const std::map<std::string, federation::SiteKeys>& keys);
+// The approval that accepts exactly what the study says, for simulations and tests: a person at a
+// real hospital is asked line by line.
+[[nodiscard]] Approval AcceptAll(const study::Study& study,
+                                 const std::map<std::string, federation::SiteKeys>& keys);
 
 // The fingerprint of both keys of a site, as studies pin it.
 [[nodiscard]] Digest FingerprintOf(const federation::SiteKeys& keys);

@@ -40,16 +40,19 @@ int Position(const std::vector<std::string>& names, const std::string& name) {
   return static_cast<int>(std::find(names.begin(), names.end(), name) - names.begin());
 }
 
-std::string_view Word(LambdaRule rule) { return rule == LambdaRule::kMin ? "lambda.min" : "lambda.1se"; }
+std::string_view Word(LambdaRule rule) {
+  return rule == LambdaRule::kMin ? "lambda.min" : "lambda.1se";
+}
 
-// ---- columns ----------------------------------------------------------------------------------------
+// ---- columns
+// ----------------------------------------------------------------------------------------
 
 // The columns of one feature set that one pattern's training rows can use.
 struct Columns {
-  std::vector<int> kept;      // positions among the step columns
-  std::vector<int> exponent;  // of the kept ones
+  std::vector<int> kept;             // positions among the step columns
+  std::vector<int> exponent;         // of the kept ones
   std::vector<int> exponent_of_all;  // of every step column that was asked (others 0)
-  Moments moments;            // of the kept ones over all training rows
+  Moments moments;                   // of the kept ones over all training rows
   learning::Extent extent;
   std::vector<std::pair<std::string, std::string>> dropped;  // column, reason
 };
@@ -70,7 +73,8 @@ Moments Select(const Moments& moments, const std::vector<int>& which) {
 }
 
 // The missing rule, the constant rule and the duplicate rule, on the pattern's own training rows.
-Task<Columns> ChooseColumns(Sums& sums, const Study& study, Scope scope, std::vector<int> wanted, std::vector<int> preserved) {
+Task<Columns> ChooseColumns(Sums& sums, const Study& study, Scope scope, std::vector<int> wanted,
+                            std::vector<int> preserved) {
   const std::vector<std::string> names = StepColumns(study);
   std::vector<int> asked = wanted;
   for (const int column : preserved) {
@@ -95,8 +99,10 @@ Task<Columns> ChooseColumns(Sums& sums, const Study& study, Scope scope, std::ve
   }
   if (complete.empty()) {
     co_return Fail(ErrorCode::kFailedPrecondition,
-                   fmt::format("fit '{}': every column has missing cells in the training rows; expected at least one complete column; "
-                               "exclude rows with missing cells in the cohort files", scope.fit));
+                   fmt::format("fit '{}': every column has missing cells in the training rows; "
+                               "expected at least one complete column; "
+                               "exclude rows with missing cells in the cohort files",
+                               scope.fit));
   }
   auto measuring = learning::MeasureMoments(sums, scope, complete, exponent);
   auto moments = co_await measuring;
@@ -111,7 +117,9 @@ Task<Columns> ChooseColumns(Sums& sums, const Study& study, Scope scope, std::ve
     }
   }
   if (varying.empty()) {
-    co_return Fail(ErrorCode::kFailedPrecondition, fmt::format("fit '{}': every column is constant in the training rows", scope.fit));
+    co_return Fail(
+        ErrorCode::kFailedPrecondition,
+        fmt::format("fit '{}': every column is constant in the training rows", scope.fit));
   }
   complete = Select(complete, varying);
   exponent = Select(exponent, varying);
@@ -122,8 +130,10 @@ Task<Columns> ChooseColumns(Sums& sums, const Study& study, Scope scope, std::ve
   std::vector<bool> is_duplicate(complete.size(), false);
   for (const learning::Duplicate& one : *duplicates) {
     is_duplicate[static_cast<std::size_t>(one.column)] = true;
-    columns.dropped.emplace_back(names[static_cast<std::size_t>(complete[static_cast<std::size_t>(one.column)])],
-                                 "duplicate of " + names[static_cast<std::size_t>(complete[static_cast<std::size_t>(one.first)])]);
+    columns.dropped.emplace_back(
+        names[static_cast<std::size_t>(complete[static_cast<std::size_t>(one.column)])],
+        "duplicate of " +
+            names[static_cast<std::size_t>(complete[static_cast<std::size_t>(one.first)])]);
   }
   std::vector<int> unique;
   for (std::size_t k = 0; k < complete.size(); ++k) {
@@ -135,7 +145,8 @@ Task<Columns> ChooseColumns(Sums& sums, const Study& study, Scope scope, std::ve
   co_return columns;
 }
 
-// ---- one training set -------------------------------------------------------------------------------
+// ---- one training set
+// -------------------------------------------------------------------------------
 
 struct TrainingSet {
   LassoFitInput input;
@@ -143,12 +154,16 @@ struct TrainingSet {
 };
 
 // A power of two above every harmonized value that is not absurd: |alpha| and 16 sd.
-std::vector<int> HarmonizedExponent(const harmonization::CombatModel& model, const std::vector<int>& raw) {
+std::vector<int> HarmonizedExponent(const harmonization::CombatModel& model,
+                                    const std::vector<int>& raw) {
   std::vector<int> exponent;
   for (std::size_t j = 0; j < raw.size(); ++j) {
     const auto at = static_cast<Eigen::Index>(j);
-    const double reach = std::fabs(model.standardizing.alpha(at)) + 16 * std::sqrt(model.standardizing.var_pooled(at));
-    exponent.push_back(std::max(raw[j], model.status[j] == harmonization::FeatureStatus::kAdjusted ? std::ilogb(reach) + 1 : raw[j]));
+    const double reach = std::fabs(model.standardizing.alpha(at)) +
+                         16 * std::sqrt(model.standardizing.var_pooled(at));
+    exponent.push_back(std::max(raw[j], model.status[j] == harmonization::FeatureStatus::kAdjusted
+                                            ? std::ilogb(reach) + 1
+                                            : raw[j]));
   }
   return exponent;
 }
@@ -159,7 +174,8 @@ struct HarmonizationPlan {
   std::vector<int> pass_through;  // positions within the kept columns: clinical ones
 };
 
-Task<TrainingSet> PrepareTrainingSet(Sums& sums, const Study& study, const Columns& columns, HarmonizationPlan plan, Scope scope) {
+Task<TrainingSet> PrepareTrainingSet(Sums& sums, const Study& study, const Columns& columns,
+                                     HarmonizationPlan plan, Scope scope) {
   TrainingSet set;
   set.input.scope = scope;
   set.input.columns = columns.kept;
@@ -180,7 +196,9 @@ Task<TrainingSet> PrepareTrainingSet(Sums& sums, const Study& study, const Colum
     options.pass_through = plan.pass_through;
     options.covariates = plan.preserved;
     for (const int covariate : plan.preserved) {
-      options.covariate_exponent.push_back(columns.exponent_of_all[study.feature_columns.size() + static_cast<std::size_t>(covariate)]);
+      options.covariate_exponent.push_back(
+          columns
+              .exponent_of_all[study.feature_columns.size() + static_cast<std::size_t>(covariate)]);
     }
     options.rows = rows;
     options.feature_names = Select(StepColumns(study), columns.kept);
@@ -205,7 +223,8 @@ Task<TrainingSet> PrepareTrainingSet(Sums& sums, const Study& study, const Colum
   co_return set;
 }
 
-// ---- one feature set x harmonization x pattern --------------------------------------------------------
+// ---- one feature set x harmonization x pattern
+// --------------------------------------------------------
 
 struct ModelFit {
   std::string model;
@@ -231,17 +250,22 @@ struct PathKey {
   friend auto operator<=>(const PathKey&, const PathKey&) = default;
 };
 
-Task<int> FitGroup(Sums& sums, const Study& study, const Pattern& pattern, const Harmonization& harmonization, Group& group) {
+Task<int> FitGroup(Sums& sums, const Study& study, const Pattern& pattern,
+                   const Harmonization& harmonization, Group& group) {
   const std::string name = FitName(group.features, group.harmonization, pattern);
   HarmonizationPlan plan;
   plan.combat = harmonization.method == "combat";
   const std::vector<std::string> covariates = CovariateColumns(study);
   for (const Variable& variable : study.variables) {
-    if (std::find(harmonization.preserve.begin(), harmonization.preserve.end(), variable.name) == harmonization.preserve.end()) continue;
-    for (const std::string& column : VariableColumns(variable)) plan.preserved.push_back(Position(covariates, column));
+    if (std::find(harmonization.preserve.begin(), harmonization.preserve.end(), variable.name) ==
+        harmonization.preserve.end())
+      continue;
+    for (const std::string& column : VariableColumns(variable))
+      plan.preserved.push_back(Position(covariates, column));
   }
   for (std::size_t k = 0; k < group.columns.kept.size(); ++k) {
-    if (group.columns.kept[k] >= static_cast<int>(study.feature_columns.size())) plan.pass_through.push_back(static_cast<int>(k));
+    if (group.columns.kept[k] >= static_cast<int>(study.feature_columns.size()))
+      plan.pass_through.push_back(static_cast<int>(k));
   }
   std::vector<Task<TrainingSet>> tasks;
   for (int fold = 0; fold <= study.folds.count; ++fold) {
@@ -261,8 +285,11 @@ Task<int> FitGroup(Sums& sums, const Study& study, const Pattern& pattern, const
   }
   std::map<PathKey, std::shared_ptr<const learning::LassoPath>> paths;
   for (const Model& model : study.models) {
-    if (std::find(model.feature_sets.begin(), model.feature_sets.end(), group.features) == model.feature_sets.end()) continue;
-    const PathKey key{model.lambda_count, model.lambda_min_ratio, model.kkt_tolerance, model.path_stop};
+    if (std::find(model.feature_sets.begin(), model.feature_sets.end(), group.features) ==
+        model.feature_sets.end())
+      continue;
+    const PathKey key{model.lambda_count, model.lambda_min_ratio, model.kkt_tolerance,
+                      model.path_stop};
     if (!paths.contains(key)) {
       learning::LassoOptions options;
       options.lambda_count = model.lambda_count;
@@ -286,7 +313,8 @@ Task<int> FitGroup(Sums& sums, const Study& study, const Pattern& pattern, const
   }
   for (ModelFit& fit : group.fits) {
     std::vector<learning::PathPoint> points;
-    for (const learning::LassoFit& fold : fit.path->folds) points.push_back(fold.points[static_cast<std::size_t>(fit.index)]);
+    for (const learning::LassoFit& fold : fit.path->folds)
+      points.push_back(fold.points[static_cast<std::size_t>(fit.index)]);
     auto measuring = learning::MeasureInternalAuc(sums, folds, points, name);
     auto internal = co_await measuring;
     if (!internal) co_return tl::unexpected<Error>(internal.error());
@@ -296,27 +324,33 @@ Task<int> FitGroup(Sums& sums, const Study& study, const Pattern& pattern, const
 }
 
 // One feature set on one pattern: its columns once, then every harmonization side by side.
-Task<int> FitPattern(Sums& sums, const Study& study, const Pattern& pattern, const FeatureSet& set, std::vector<Group*> groups) {
+Task<int> FitPattern(Sums& sums, const Study& study, const Pattern& pattern, const FeatureSet& set,
+                     std::vector<Group*> groups) {
   const std::vector<std::string> names = StepColumns(study);
   std::vector<int> wanted, preserved;
-  for (const std::string& column : FeatureSetColumns(study, set.name)) wanted.push_back(Position(names, column));
+  for (const std::string& column : FeatureSetColumns(study, set.name))
+    wanted.push_back(Position(names, column));
   for (const Variable& variable : study.variables) {
     for (const Harmonization& one : study.harmonizations) {
-      if (std::find(one.preserve.begin(), one.preserve.end(), variable.name) == one.preserve.end()) continue;
-      for (const std::string& column : VariableColumns(variable)) preserved.push_back(Position(names, column));
+      if (std::find(one.preserve.begin(), one.preserve.end(), variable.name) == one.preserve.end())
+        continue;
+      for (const std::string& column : VariableColumns(variable))
+        preserved.push_back(Position(names, column));
     }
   }
   std::sort(preserved.begin(), preserved.end());
   preserved.erase(std::unique(preserved.begin(), preserved.end()), preserved.end());
-  Scope scope{fmt::format("{}/columns/held out {}", set.name, Join(pattern.held_out, "+")), pattern.members, 0};
+  Scope scope{fmt::format("{}/columns/held out {}", set.name, Join(pattern.held_out, "+")),
+              pattern.members, 0};
   auto choosing = ChooseColumns(sums, study, std::move(scope), wanted, preserved);
   const auto columns = co_await choosing;
   if (!columns) co_return tl::unexpected<Error>(columns.error());
   std::vector<Task<int>> tasks;
   for (Group* group : groups) {
     group->columns = *columns;
-    const auto harmonization = std::find_if(study.harmonizations.begin(), study.harmonizations.end(),
-                                            [&](const Harmonization& one) { return one.name == group->harmonization; });
+    const auto harmonization =
+        std::find_if(study.harmonizations.begin(), study.harmonizations.end(),
+                     [&](const Harmonization& one) { return one.name == group->harmonization; });
     tasks.push_back(FitGroup(sums, study, pattern, *harmonization, *group));
   }
   WhenAll<int> all(std::move(tasks));
@@ -327,7 +361,8 @@ Task<int> FitPattern(Sums& sums, const Study& study, const Pattern& pattern, con
   co_return 0;
 }
 
-// ---- scoring and results ----------------------------------------------------------------------------
+// ---- scoring and results
+// ----------------------------------------------------------------------------
 
 struct Scored {
   const Group* group = nullptr;
@@ -343,7 +378,8 @@ Task<int> ScoreOne(Sums& sums, const Study& study, Scored& scored) {
   model.columns = scored.group->columns.kept;
   model.coefficients = scored.fit->coefficients;
   model.combat = scored.group->full.combat;
-  auto asking = ScoreAt(sums, scored.held_out, std::move(model), study.thresholds.values, study.thresholds.range_low, study.thresholds.range_high);
+  auto asking = ScoreAt(sums, scored.held_out, std::move(model), study.thresholds.values,
+                        study.thresholds.range_low, study.thresholds.range_high);
   auto score = co_await asking;
   if (!score) co_return tl::unexpected<Error>(score.error());
   scored.score = std::move(*score);
@@ -387,13 +423,16 @@ learning::ScoreHistogram HistogramOf(const Eigen::MatrixXd& counts) {
   return histogram;
 }
 
-bool IsPrimary(const Study& study, const std::string& model, const std::string& features, const std::string& harmonization) {
-  return study.primary && study.primary->model == model && study.primary->features == features && study.primary->harmonization == harmonization;
+bool IsPrimary(const Study& study, const std::string& model, const std::string& features,
+               const std::string& harmonization) {
+  return study.primary && study.primary->model == model && study.primary->features == features &&
+         study.primary->harmonization == harmonization;
 }
 
 class Assembler {
  public:
-  Assembler(const Study& study, const std::vector<Pattern>& patterns, const std::vector<Group>& groups, const std::vector<Scored>& scored)
+  Assembler(const Study& study, const std::vector<Pattern>& patterns,
+            const std::vector<Group>& groups, const std::vector<Scored>& scored)
       : study_(study), patterns_(patterns), groups_(groups), scored_(scored) {}
 
   Result<Results> Assemble(std::map<std::string, SiteFlow> flow) {
@@ -425,12 +464,13 @@ class Assembler {
     std::sort(p.roster.begin(), p.roster.end());
     p.seed = study_.seed;
     p.policy = study_.policy == Policy::kPublicData ? "public-data" : "private";
-    p.design = study_.design == Design::kNamedHeldOut ? "named held-out centers" : "leave-one-center-out";
+    p.design =
+        study_.design == Design::kNamedHeldOut ? "named held-out centers" : "leave-one-center-out";
     p.outcome = study_.outcome;
     p.event = study_.event;
     if (study_.primary) {
-      p.primary = fmt::format("{} / {} / {} / {}", study_.primary->model, study_.primary->features, study_.primary->harmonization,
-                              Word(study_.primary->lambda_rule));
+      p.primary = fmt::format("{} / {} / {} / {}", study_.primary->model, study_.primary->features,
+                              study_.primary->harmonization, Word(study_.primary->lambda_rule));
     }
     p.margin = study_.margin;
     p.auc_floor = study_.auc_floor;
@@ -445,14 +485,17 @@ class Assembler {
   void FillDisclosureSentences() {
     if (study_.policy == Policy::kPublicData) {
       results_.disclosure_sentences.emplace_back(
-          "The study's policy is public-data: sums of fewer sites than usual and small row-set differences were allowed, because the data is published.");
+          "The study's policy is public-data: sums of fewer sites than usual and small row-set "
+          "differences were allowed, because the data is published.");
     }
     if (study_.design == Design::kLeaveOneCenterOut) {
       results_.disclosure_sentences.emplace_back(
-          "Leave-one-center-out discloses site-level moments: the totals with and without a center differ by that center's own sums. Every center consented to this.");
+          "Leave-one-center-out discloses site-level moments: the totals with and without a center "
+          "differ by that center's own sums. Every center consented to this.");
     }
     if (!study_.privacy.strict_curvature) {
-      results_.disclosure_sentences.emplace_back("Curvature was asked beyond 0.33 columns a row of the sum (fast), by explicit approval.");
+      results_.disclosure_sentences.emplace_back(
+          "Curvature was asked beyond 0.33 columns a row of the sum (fast), by explicit approval.");
     }
   }
 
@@ -468,20 +511,25 @@ class Assembler {
     return true;
   }
 
-  Result<void> FillVariant(const Model& model, const std::string& features, const std::string& harmonization) {
+  Result<void> FillVariant(const Model& model, const std::string& features,
+                           const std::string& harmonization) {
     const bool primary = IsPrimary(study_, model.name, features, harmonization);
     std::vector<const Scored*> rows;
     for (const Scored& one : scored_) {
-      if (one.fit->model == model.name && one.group->features == features && one.group->harmonization == harmonization) rows.push_back(&one);
+      if (one.fit->model == model.name && one.group->features == features &&
+          one.group->harmonization == harmonization)
+        rows.push_back(&one);
     }
-    std::sort(rows.begin(), rows.end(), [](const Scored* a, const Scored* b) { return a->held_out < b->held_out; });
+    std::sort(rows.begin(), rows.end(),
+              [](const Scored* a, const Scored* b) { return a->held_out < b->held_out; });
     std::vector<learning::VerdictCenter> centers;
     std::vector<learning::HeldOutCenter> pooled;
     for (const Scored* one : rows) {
       learning::VerdictCenter center;
       FillRow(*one, primary, center);
       pooled.push_back(center.center);
-      pooled.back().other_institution = true;  // the table is over all held-out centers; the verdict is stricter
+      pooled.back().other_institution =
+          true;  // the table is over all held-out centers; the verdict is stricter
       centers.push_back(std::move(center));
     }
     CONSILIUM_TRY(FillSummary(model, features, harmonization, primary, pooled));
@@ -512,11 +560,13 @@ class Assembler {
       row.internal_auc = center.center.internal->value;
       row.internal_auc_ci = From(center.center.internal->interval);
     }
-    if (const auto histogram = learning::AucOfHistogram(HistogramOf(one.fit->internal.histogram)); histogram.has_value()) {
+    if (const auto histogram = learning::AucOfHistogram(HistogramOf(one.fit->internal.histogram));
+        histogram.has_value()) {
       row.internal_auc_pooled = histogram->value;
       row.internal_auc_pooled_bound = histogram->error_bound;
     }
-    if (const auto truth = study_.known_external_auc.find(one.held_out); truth != study_.known_external_auc.end()) {
+    if (const auto truth = study_.known_external_auc.find(one.held_out);
+        truth != study_.known_external_auc.end()) {
       row.true_external_auc = truth->second;
     }
     FillExternal(one, row, center);
@@ -537,8 +587,11 @@ class Assembler {
     if (one.score->withheld) {
       row.status = RowStatus::kTooFew;
       row.events = row.nonevents = -1;
-      row.reason = fmt::format("fewer than {0} events or fewer than {0} non-events: withheld by the center", std::max(5, study_.privacy.min_cell));
-      center.center.absence = fmt::format("fewer than {0} events or non-events", std::max(5, study_.privacy.min_cell));
+      row.reason =
+          fmt::format("fewer than {0} events or fewer than {0} non-events: withheld by the center",
+                      std::max(5, study_.privacy.min_cell));
+      center.center.absence =
+          fmt::format("fewer than {0} events or non-events", std::max(5, study_.privacy.min_cell));
       return;
     }
     const learning::AucComponents& auc = one.score->auc;
@@ -565,13 +618,16 @@ class Assembler {
   void FillCurves(const Scored& one, const FitKey& key) {
     RocCurve roc{key, {}};
     for (const learning::RocPoint& point : one.score->roc) {
-      roc.points.push_back({static_cast<double>(point.nonevents) / static_cast<double>(one.score->auc.nonevents),
-                            static_cast<double>(point.events) / static_cast<double>(one.score->auc.events)});
+      roc.points.push_back(
+          {static_cast<double>(point.nonevents) / static_cast<double>(one.score->auc.nonevents),
+           static_cast<double>(point.events) / static_cast<double>(one.score->auc.events)});
     }
-    if (roc.points.empty() || roc.points.front().false_positive_rate + roc.points.front().true_positive_rate > 0) {
+    if (roc.points.empty() ||
+        roc.points.front().false_positive_rate + roc.points.front().true_positive_rate > 0) {
       roc.points.insert(roc.points.begin(), {0, 0});
     }
-    if (roc.points.back().false_positive_rate < 1 || roc.points.back().true_positive_rate < 1) roc.points.push_back({1, 1});
+    if (roc.points.back().false_positive_rate < 1 || roc.points.back().true_positive_rate < 1)
+      roc.points.push_back({1, 1});
     results_.roc.push_back(std::move(roc));
     if (one.score->calibration) {
       const learning::Calibration& from = *one.score->calibration;
@@ -584,7 +640,8 @@ class Assembler {
         row.oe = oe->value;
         row.oe_ci = From(oe->interval);
       }
-      const auto put = [](const std::optional<learning::Coefficient>& coefficient, double& value, Interval& interval) {
+      const auto put = [](const std::optional<learning::Coefficient>& coefficient, double& value,
+                          Interval& interval) {
         if (!coefficient) return;
         value = coefficient->value;
         interval = AroundCoefficient(*coefficient);
@@ -592,18 +649,21 @@ class Assembler {
       put(from.in_the_large, row.citl, row.citl_ci);
       put(from.intercept, row.intercept, row.intercept_ci);
       put(from.slope, row.slope, row.slope_ci);
-      if (!from.slope) row.reason = "no slope: the linear predictor is constant or separates the classes";
+      if (!from.slope)
+        row.reason = "no slope: the linear predictor is constant or separates the classes";
       row.brier = from.brier;
       results_.calibration.push_back(std::move(row));
     }
     NetBenefitCurve curve{key, {}};
     for (const learning::ThresholdCounts& counts : one.score->curve) {
-      curve.points.push_back({counts.threshold, learning::NetBenefit(counts), learning::NetBenefitOfTreatingAll(counts)});
+      curve.points.push_back({counts.threshold, learning::NetBenefit(counts),
+                              learning::NetBenefitOfTreatingAll(counts)});
     }
     if (!curve.points.empty()) results_.net_benefit_curves.push_back(std::move(curve));
   }
 
-  Result<void> FillSummary(const Model& model, const std::string& features, const std::string& harmonization, bool primary,
+  Result<void> FillSummary(const Model& model, const std::string& features,
+                           const std::string& harmonization, bool primary,
                            const std::vector<learning::HeldOutCenter>& centers) {
     SummaryRow row;
     row.model = model.name;
@@ -633,13 +693,15 @@ class Assembler {
     return {};
   }
 
-  void FillNetBenefitTests(const Model& model, const std::string& features, const std::string& harmonization,
+  void FillNetBenefitTests(const Model& model, const std::string& features,
+                           const std::string& harmonization,
                            const std::vector<learning::VerdictCenter>& centers) {
     for (const double threshold : study_.thresholds.values) {
       std::map<std::string, learning::ThresholdCounts> counts;
       for (const learning::VerdictCenter& center : centers) {
         for (const learning::ThresholdCounts& one : center.counts) {
-          if (one.threshold == threshold && center.center.external) counts[center.center.name] = one;
+          if (one.threshold == threshold && center.center.external)
+            counts[center.center.name] = one;
         }
       }
       NetBenefitTest test;
@@ -658,14 +720,18 @@ class Assembler {
       }
       if (none && all) {
         const bool useful = none->lower > 0 && all->lower > 0;
-        test.status = useful ? CriterionStatus::kPass : (none->upper < 0 || all->upper < 0) ? CriterionStatus::kFail : CriterionStatus::kOpen;
+        test.status = useful                                ? CriterionStatus::kPass
+                      : (none->upper < 0 || all->upper < 0) ? CriterionStatus::kFail
+                                                            : CriterionStatus::kOpen;
         if (!useful) {
-          test.sentence = fmt::format("Net benefit {} treat-{} at {:.2f}.",
-                                      test.status == CriterionStatus::kFail ? "is below" : "not distinguishable from",
-                                      all->lower > 0 ? "none" : "all", threshold);
+          test.sentence = fmt::format(
+              "Net benefit {} treat-{} at {:.2f}.",
+              test.status == CriterionStatus::kFail ? "is below" : "not distinguishable from",
+              all->lower > 0 ? "none" : "all", threshold);
         }
       } else {
-        test.sentence = fmt::format("Net benefit at {:.2f}: {}", threshold, none ? all.error().message : none.error().message);
+        test.sentence = fmt::format("Net benefit at {:.2f}: {}", threshold,
+                                    none ? all.error().message : none.error().message);
       }
       results_.net_benefit_tests.push_back(std::move(test));
     }
@@ -687,9 +753,10 @@ class Assembler {
       const auto space = one.name.find(' ');
       criterion.name = one.name.substr(0, space);
       criterion.title = space == std::string::npos ? "" : one.name.substr(space + 1);
-      criterion.status = one.status == learning::CriterionStatus::kPassed   ? CriterionStatus::kPass
-                         : one.status == learning::CriterionStatus::kFailed ? CriterionStatus::kFail
-                                                                            : CriterionStatus::kOpen;
+      criterion.status = one.status == learning::CriterionStatus::kPassed ? CriterionStatus::kPass
+                         : one.status == learning::CriterionStatus::kFailed
+                             ? CriterionStatus::kFail
+                             : CriterionStatus::kOpen;
       criterion.sentence = one.finding;
       results_.verdict.criteria.push_back(std::move(criterion));
     }
@@ -701,7 +768,8 @@ class Assembler {
     return {};
   }
 
-  // What belongs to a fit rather than to a held-out center: coefficients, the path, dropped columns.
+  // What belongs to a fit rather than to a held-out center: coefficients, the path, dropped
+  // columns.
   void FillFits() {
     const std::vector<std::string> names = StepColumns(study_);
     for (const Group& group : groups_) {
@@ -714,19 +782,22 @@ class Assembler {
         for (Eigen::Index j = 1; j < fit.coefficients.size(); ++j) {
           if (fit.coefficients(j) == 0) continue;
           const int column = group.columns.kept[static_cast<std::size_t>(j - 1)];
-          results_.coefficients.push_back({key, lambda, names[static_cast<std::size_t>(column)], fit.coefficients(j)});
+          results_.coefficients.push_back(
+              {key, lambda, names[static_cast<std::size_t>(column)], fit.coefficients(j)});
         }
         CvCurve curve;
         curve.key = key;
         for (std::size_t l = 0; l < fit.path->lambda.size(); ++l) {
           const auto index = static_cast<Eigen::Index>(l);
-          curve.points.push_back({fit.path->lambda[l], fit.path->cvm(index), fit.path->cvsd(index),
-                                  static_cast<std::int64_t>((fit.path->full.points[l].beta.array() != 0).count())});
+          curve.points.push_back(
+              {fit.path->lambda[l], fit.path->cvm(index), fit.path->cvsd(index),
+               static_cast<std::int64_t>((fit.path->full.points[l].beta.array() != 0).count())});
         }
         curve.lambda_min = fit.path->lambda[static_cast<std::size_t>(fit.path->index_min)];
         curve.lambda_1se = fit.path->lambda[static_cast<std::size_t>(fit.path->index_1se)];
         results_.cv.push_back(std::move(curve));
-        for (const auto& [column, reason] : group.columns.dropped) results_.dropped_features.push_back({key, column, reason});
+        for (const auto& [column, reason] : group.columns.dropped)
+          results_.dropped_features.push_back({key, column, reason});
       }
     }
   }
@@ -755,7 +826,8 @@ std::vector<Pattern> PatternsOf(const Study& study) {
   const auto without = [&sites](const std::vector<std::string>& held_out) {
     std::vector<std::string> members;
     for (const std::string& site : sites) {
-      if (std::find(held_out.begin(), held_out.end(), site) == held_out.end()) members.push_back(site);
+      if (std::find(held_out.begin(), held_out.end(), site) == held_out.end())
+        members.push_back(site);
     }
     return members;
   };
@@ -776,7 +848,8 @@ std::vector<std::string> StepColumns(const Study& study) {
   return names;
 }
 
-std::string FitName(std::string_view features, std::string_view harmonization, const Pattern& pattern) {
+std::string FitName(std::string_view features, std::string_view harmonization,
+                    const Pattern& pattern) {
   return fmt::format("{}/{}/held out {}", features, harmonization, Join(pattern.held_out, "+"));
 }
 
@@ -811,11 +884,13 @@ Task<Results> RunStudy(Sums& sums, const Study& study) {
       if (!one) co_return tl::unexpected<Error>(one.error());
     }
   }
-  // Every model is frozen now: the held-out centers score, and every center says where its rows went.
+  // Every model is frozen now: the held-out centers score, and every center says where its rows
+  // went.
   std::vector<Scored> scored;
   for (const Group& group : groups) {
     for (const ModelFit& fit : group.fits) {
-      for (const std::string& held_out : patterns[group.pattern].held_out) scored.push_back({&group, &fit, held_out, std::nullopt});
+      for (const std::string& held_out : patterns[group.pattern].held_out)
+        scored.push_back({&group, &fit, held_out, std::nullopt});
     }
   }
   std::map<std::string, SiteFlow> flow;
@@ -825,7 +900,9 @@ Task<Results> RunStudy(Sums& sums, const Study& study) {
     const auto institution = study.institutions.find(site);
     one.institution = institution == study.institutions.end() ? site : institution->second;
     const bool trains = std::find(training.begin(), training.end(), site) != training.end();
-    one.role = study.design == Design::kLeaveOneCenterOut ? "training and held out in turn" : trains ? "training" : "held out";
+    one.role = study.design == Design::kLeaveOneCenterOut ? "training and held out in turn"
+               : trains                                   ? "training"
+                                                          : "held out";
   }
   {
     std::vector<Task<int>> tasks;

@@ -1,7 +1,8 @@
-// The computation of a study, advanced by totals: one object for whoever needs to know what comes next.
+// The computation of a study, advanced by totals: one object for whoever needs to know what comes
+// next.
 //
-// The coordinator asks what it says; a site compares what it is asked with what it says; an auditor feeds
-// it a log. Thread rule: one thread at a time.
+// The coordinator asks what it says; a site compares what it is asked with what it says; an auditor
+// feeds it a log. Thread rule: one thread at a time.
 #pragma once
 
 #include <map>
@@ -24,7 +25,8 @@ struct QueryDifference {
   std::size_t query = 0;
   std::string name;  // "lasso.evaluate: block 'beta', row 3: expected 0.12, found 40"
 };
-[[nodiscard]] QueryDifference Compare(const std::vector<federation::Query>& expected, const std::vector<federation::Query>& found);
+[[nodiscard]] QueryDifference Compare(const std::vector<federation::Query>& expected,
+                                      const std::vector<federation::Query>& found);
 
 class StudyReplay {
  public:
@@ -37,17 +39,22 @@ class StudyReplay {
   [[nodiscard]] const std::vector<federation::Query>& queries() const { return queries_; }
   [[nodiscard]] const Digest& digest() const { return digest_; }
   [[nodiscard]] std::uint64_t round() const { return round_; }
-  // Layouts of the round's sums, in the order of the queries (a Release has none), and all together.
-  [[nodiscard]] const std::vector<std::vector<federation::BlockLayout>>& layouts() const { return layouts_; }
+  // Layouts of the round's sums, in the order of the queries (a Release has none), and all
+  // together.
+  [[nodiscard]] const std::vector<std::vector<federation::BlockLayout>>& layouts() const {
+    return layouts_;
+  }
   [[nodiscard]] const std::vector<federation::BlockLayout>& layout() const { return layout_; }
 
-  // The total of this round: words of all sums, and Releases by place of the query. Runs on to the next round.
-  // Errors: kDataLoss (the words do not have the round's size).
-  [[nodiscard]] Result<void> Deliver(std::span<const std::uint8_t> words,
-                                     const std::map<std::uint32_t, std::map<std::string, federation::Release>>& releases);
+  // The total of this round: words of all sums, and Releases by place of the query. Runs on to the
+  // next round. Errors: kDataLoss (the words do not have the round's size).
+  [[nodiscard]] Result<void> Deliver(
+      std::span<const std::uint8_t> words,
+      const std::map<std::uint32_t, std::map<std::string, federation::Release>>& releases);
 
   [[nodiscard]] bool done() const { return task_.done(); }
-  // The results, once, when done(): with the rounds and with what left each site, counted from the totals.
+  // The results, once, when done(): with the rounds and with what left each site, counted from the
+  // totals.
   [[nodiscard]] Result<Results> Take();
 
  private:

@@ -28,10 +28,12 @@ using federation::Total;
 constexpr double kNotTold = std::numeric_limits<double>::quiet_NaN();
 
 Block Column(std::string name, const std::vector<double>& values) {
-  return {std::move(name), Eigen::Map<const Eigen::MatrixXd>(values.data(), static_cast<Eigen::Index>(values.size()), 1)};
+  return {std::move(name), Eigen::Map<const Eigen::MatrixXd>(
+                               values.data(), static_cast<Eigen::Index>(values.size()), 1)};
 }
 
-// ---- flow -------------------------------------------------------------------------------------------
+// ---- flow
+// -------------------------------------------------------------------------------------------
 
 Result<Release> FlowRelease(const Context& context, const Derived&, const Query&) {
   const std::vector<std::string>& reasons = FlowReasons();
@@ -39,7 +41,9 @@ Result<Release> FlowRelease(const Context& context, const Derived&, const Query&
   for (const federation::FlowStep& step : context.cohort.flow) {
     const auto found = std::find(reasons.begin(), reasons.end(), step.reason);
     if (found == reasons.end()) {
-      return Fail(ErrorCode::kInternal, fmt::format("site {}: the flow has a reason outside the vocabulary: '{}'", context.cohort.site, step.reason));
+      return Fail(ErrorCode::kInternal,
+                  fmt::format("site {}: the flow has a reason outside the vocabulary: '{}'",
+                              context.cohort.site, step.reason));
     }
     flow(found - reasons.begin(), 0) += static_cast<double>(step.rows);
   }
@@ -49,7 +53,8 @@ Result<Release> FlowRelease(const Context& context, const Derived&, const Query&
   return Release{{{"flow", flow}, {"counts", counts}}};
 }
 
-// ---- scoring ----------------------------------------------------------------------------------------
+// ---- scoring
+// ----------------------------------------------------------------------------------------
 
 struct ScoreInputs {
   std::vector<int> columns;
@@ -63,22 +68,26 @@ Result<ScoreInputs> ReadScore(const Query& query, Eigen::Index column_bound) {
   auto columns = learning::ReadIndices(query, "columns", column_bound);
   CONSILIUM_TRY(columns);
   inputs.columns = std::move(*columns);
-  const auto coefficients = learning::ReadInput(query, "coefficients", static_cast<Eigen::Index>(inputs.columns.size()) + 1, 1);
+  const auto coefficients = learning::ReadInput(
+      query, "coefficients", static_cast<Eigen::Index>(inputs.columns.size()) + 1, 1);
   CONSILIUM_TRY(coefficients);
-  if (!(*coefficients)->allFinite()) return Fail(ErrorCode::kInvalidArgument, "study.score: a coefficient is not finite");
+  if (!(*coefficients)->allFinite())
+    return Fail(ErrorCode::kInvalidArgument, "study.score: a coefficient is not finite");
   inputs.coefficients = *coefficients;
   const auto thresholds = learning::ReadInput(query, "thresholds", -1, 1);
   CONSILIUM_TRY(thresholds);
   for (Eigen::Index i = 0; i < (*thresholds)->rows(); ++i) {
     const double t = (**thresholds)(i, 0);
-    if (!(t > 0 && t < 1)) return Fail(ErrorCode::kInvalidArgument, "study.score: a threshold is not inside (0, 1)");
+    if (!(t > 0 && t < 1))
+      return Fail(ErrorCode::kInvalidArgument, "study.score: a threshold is not inside (0, 1)");
     inputs.thresholds.push_back(t);
   }
   inputs.harmonized = federation::Find(query.inputs, "var_pooled") != nullptr;
   return inputs;
 }
 
-Release ReleaseOf(const std::vector<double>& eta, const std::vector<double>& outcome, const ScoreInputs& inputs) {
+Release ReleaseOf(const std::vector<double>& eta, const std::vector<double>& outcome,
+                  const ScoreInputs& inputs) {
   const auto n = static_cast<double>(eta.size());
   double events = 0;
   for (const double y : outcome) events += y;
@@ -112,8 +121,8 @@ Release ReleaseOf(const std::vector<double>& eta, const std::vector<double>& out
     Eigen::MatrixXd grid(static_cast<Eigen::Index>(at_thresholds->size()), 3);
     for (std::size_t i = 0; i < at_thresholds->size(); ++i) {
       const auto& one = (*at_thresholds)[i];
-      grid.row(static_cast<Eigen::Index>(i)) << one.threshold, static_cast<double>(one.false_positives),
-          static_cast<double>(one.true_positives);
+      grid.row(static_cast<Eigen::Index>(i)) << one.threshold,
+          static_cast<double>(one.false_positives), static_cast<double>(one.true_positives);
     }
     release.blocks.push_back({"net_benefit_counts", grid});
   }
@@ -121,17 +130,20 @@ Release ReleaseOf(const std::vector<double>& eta, const std::vector<double>& out
   CONSILIUM_CHECK(roc.has_value(), "finite scores have a ROC curve");
   Eigen::MatrixXd curve(static_cast<Eigen::Index>(roc->size()), 2);
   for (std::size_t i = 0; i < roc->size(); ++i) {
-    curve.row(static_cast<Eigen::Index>(i)) << static_cast<double>((*roc)[i].nonevents), static_cast<double>((*roc)[i].events);
+    curve.row(static_cast<Eigen::Index>(i)) << static_cast<double>((*roc)[i].nonevents),
+        static_cast<double>((*roc)[i].events);
   }
   release.blocks.push_back({"roc", curve});
   return release;
 }
 
 // The step needs the site's columns as ComBat left them; `combat` holds combat.apply.
-Result<Release> ScoreRelease(const federation::Step& combat_apply, const Context& context, const Query& query) {
+Result<Release> ScoreRelease(const federation::Step& combat_apply, const Context& context,
+                             const Query& query) {
   const auto inputs = ReadScore(query, context.cohort.features.cols());
   CONSILIUM_TRY(inputs);
-  Eigen::MatrixXd values(context.cohort.row_count(), static_cast<Eigen::Index>(inputs->columns.size()));
+  Eigen::MatrixXd values(context.cohort.row_count(),
+                         static_cast<Eigen::Index>(inputs->columns.size()));
   for (std::size_t j = 0; j < inputs->columns.size(); ++j) {
     values.col(static_cast<Eigen::Index>(j)) = context.cohort.features.col(inputs->columns[j]);
   }
@@ -162,7 +174,8 @@ Result<Release> ScoreRelease(const federation::Step& combat_apply, const Context
     CONSILIUM_TRY(derived);
     const auto* matrix = dynamic_cast<const federation::FeatureMatrix*>(derived->get());
     CONSILIUM_CHECK(matrix != nullptr, "combat.apply derives features");
-    for (std::size_t i = 0; i < scored.size(); ++i) values.row(scored[i]) = matrix->values.row(static_cast<Eigen::Index>(i));
+    for (std::size_t i = 0; i < scored.size(); ++i)
+      values.row(scored[i]) = matrix->values.row(static_cast<Eigen::Index>(i));
   }
   std::vector<double> eta, outcome;
   for (const Eigen::Index i : scored) {
@@ -190,12 +203,13 @@ std::optional<learning::Coefficient> ToldCoefficient(const Release& release, Eig
 
 Score ReadRelease(const Release& release, const std::vector<double>& thresholds) {
   Score score;
-  const double n = Told(release, "n", 0), events = Told(release, "counts", 0), nonevents = Told(release, "counts", 1);
+  const double n = Told(release, "n", 0), events = Told(release, "counts", 0),
+               nonevents = Told(release, "counts", 1);
   score.n = std::isnan(n) ? -1 : static_cast<std::int64_t>(n);
   score.withheld = std::isnan(events) || std::isnan(nonevents);
   if (score.withheld) return score;
-  score.auc = {static_cast<std::int64_t>(events), static_cast<std::int64_t>(nonevents), Told(release, "auc", 0),
-               Told(release, "auc", 1), Told(release, "auc", 2)};
+  score.auc = {static_cast<std::int64_t>(events), static_cast<std::int64_t>(nonevents),
+               Told(release, "auc", 0), Told(release, "auc", 1), Told(release, "auc", 2)};
   learning::Calibration calibration;
   calibration.rows = score.n;
   calibration.events = score.auc.events;
@@ -206,21 +220,28 @@ Score ReadRelease(const Release& release, const std::vector<double>& thresholds)
   calibration.intercept = ToldCoefficient(release, 5);
   calibration.slope = ToldCoefficient(release, 7);
   if (!std::isnan(calibration.expected)) score.calibration = calibration;
-  if (const Eigen::MatrixXd* grid = federation::Find(release.blocks, "net_benefit_counts"); grid != nullptr && grid->cols() == 3) {
+  if (const Eigen::MatrixXd* grid = federation::Find(release.blocks, "net_benefit_counts");
+      grid != nullptr && grid->cols() == 3) {
     for (Eigen::Index i = 0; i < grid->rows(); ++i) {
       if (std::isnan((*grid)(i, 1)) || std::isnan((*grid)(i, 2))) continue;
-      const learning::ThresholdCounts one{(*grid)(i, 0), score.n, score.auc.events, static_cast<std::int64_t>((*grid)(i, 2)),
+      const learning::ThresholdCounts one{(*grid)(i, 0), score.n, score.auc.events,
+                                          static_cast<std::int64_t>((*grid)(i, 2)),
                                           static_cast<std::int64_t>((*grid)(i, 1))};
       if (i < static_cast<Eigen::Index>(thresholds.size())) score.thresholds.push_back(one);
       score.curve.push_back(one);
     }
-    std::stable_sort(score.curve.begin(), score.curve.end(), [](const auto& a, const auto& b) { return a.threshold < b.threshold; });
-    score.curve.erase(std::unique(score.curve.begin(), score.curve.end(), [](const auto& a, const auto& b) { return a.threshold == b.threshold; }),
-                      score.curve.end());
+    std::stable_sort(score.curve.begin(), score.curve.end(),
+                     [](const auto& a, const auto& b) { return a.threshold < b.threshold; });
+    score.curve.erase(
+        std::unique(score.curve.begin(), score.curve.end(),
+                    [](const auto& a, const auto& b) { return a.threshold == b.threshold; }),
+        score.curve.end());
   }
-  if (const Eigen::MatrixXd* curve = federation::Find(release.blocks, "roc"); curve != nullptr && curve->cols() == 2) {
+  if (const Eigen::MatrixXd* curve = federation::Find(release.blocks, "roc");
+      curve != nullptr && curve->cols() == 2) {
     for (Eigen::Index i = 0; i < curve->rows(); ++i) {
-      score.roc.push_back({static_cast<std::int64_t>((*curve)(i, 1)), static_cast<std::int64_t>((*curve)(i, 0))});
+      score.roc.push_back(
+          {static_cast<std::int64_t>((*curve)(i, 1)), static_cast<std::int64_t>((*curve)(i, 0))});
     }
   }
   return score;
@@ -270,26 +291,33 @@ Task<Flow> AskFlow(Sums& sums, std::string site) {
   auto asked = sums.Of(std::move(query));
   const Total total = co_await asked;
   const auto released = total.releases.find(site);
-  const Eigen::MatrixXd* counts = released == total.releases.end() ? nullptr : federation::Find(released->second.blocks, "flow");
+  const Eigen::MatrixXd* counts = released == total.releases.end()
+                                      ? nullptr
+                                      : federation::Find(released->second.blocks, "flow");
   Flow flow;
   if (counts == nullptr || counts->rows() != static_cast<Eigen::Index>(FlowReasons().size())) {
-    co_return Fail(ErrorCode::kDataLoss, fmt::format("site {}: released no flow counts; expected one count a reason", site));
+    co_return Fail(
+        ErrorCode::kDataLoss,
+        fmt::format("site {}: released no flow counts; expected one count a reason", site));
   }
   for (std::size_t i = 0; i < FlowReasons().size(); ++i) {
     const double rows = (*counts)(static_cast<Eigen::Index>(i), 0);
     const bool always = i == 0 || i + 1 == FlowReasons().size();
     if (rows == 0 && !always) continue;
-    flow.steps.push_back({FlowReasons()[i], std::isnan(rows) ? -1 : static_cast<std::int64_t>(rows)});
+    flow.steps.push_back(
+        {FlowReasons()[i], std::isnan(rows) ? -1 : static_cast<std::int64_t>(rows)});
   }
-  const double events = Told(released->second, "counts", 0), nonevents = Told(released->second, "counts", 1);
+  const double events = Told(released->second, "counts", 0),
+               nonevents = Told(released->second, "counts", 1);
   flow.withheld = std::isnan(events) || std::isnan(nonevents);
   flow.events = flow.withheld ? -1 : static_cast<std::int64_t>(events);
   flow.nonevents = flow.withheld ? -1 : static_cast<std::int64_t>(nonevents);
   co_return flow;
 }
 
-Task<std::optional<Score>> ScoreAt(Sums& sums, std::string site, FrozenModel model, std::vector<double> thresholds,
-                                   double range_low, double range_high) {
+Task<std::optional<Score>> ScoreAt(Sums& sums, std::string site, FrozenModel model,
+                                   std::vector<double> thresholds, double range_low,
+                                   double range_high) {
   Query query{"study.score", Scope{model.name, {site}, 0}, {}};
   if (model.combat) {
     query.inputs = harmonization::ApplyQuery(*model.combat).inputs;
@@ -300,7 +328,9 @@ Task<std::optional<Score>> ScoreAt(Sums& sums, std::string site, FrozenModel mod
   std::vector<double> grid = thresholds;
   for (int percent = 1; percent <= 99; ++percent) {
     const double t = percent / 100.0;
-    if (t >= range_low && t <= range_high && std::find(thresholds.begin(), thresholds.end(), t) == thresholds.end()) grid.push_back(t);
+    if (t >= range_low && t <= range_high &&
+        std::find(thresholds.begin(), thresholds.end(), t) == thresholds.end())
+      grid.push_back(t);
   }
   query.inputs.push_back(Column("thresholds", grid));
   auto asked = sums.Of(std::move(query));

@@ -32,11 +32,11 @@ struct Flow {
 
 // A frozen model: all that a center needs to score its rows.
 struct FrozenModel {
-  std::string name;                                   // unique within the study: fit and model
-  std::string fit;                                    // for the harmonized columns
-  std::vector<int> columns;                           // [p] positions among the step columns
-  Eigen::VectorXd coefficients;                       // [1 + p] original scale
-  std::optional<harmonization::CombatModel> combat;   // apply first; its columns are `columns`
+  std::string name;                                  // unique within the study: fit and model
+  std::string fit;                                   // for the harmonized columns
+  std::vector<int> columns;                          // [p] positions among the step columns
+  Eigen::VectorXd coefficients;                      // [1 + p] original scale
+  std::optional<harmonization::CombatModel> combat;  // apply first; its columns are `columns`
 };
 
 struct Score {
@@ -46,13 +46,15 @@ struct Score {
   learning::AucComponents auc;
   std::vector<learning::RocPoint> roc;
   std::optional<learning::Calibration> calibration;
-  std::vector<learning::ThresholdCounts> thresholds;  // the pre-registered ones that could be released
-  std::vector<learning::ThresholdCounts> curve;       // all released, ascending
+  std::vector<learning::ThresholdCounts>
+      thresholds;                                // the pre-registered ones that could be released
+  std::vector<learning::ThresholdCounts> curve;  // all released, ascending
 };
 // thresholds: pre-registered; the curve's grid runs from range_low to range_high in steps of 0.01.
 // An absent Score: the center did not answer.
-[[nodiscard]] federation::Task<std::optional<Score>> ScoreAt(federation::Sums& sums, std::string site, FrozenModel model,
-                                                             std::vector<double> thresholds, double range_low,
-                                                             double range_high);
+[[nodiscard]] federation::Task<std::optional<Score>> ScoreAt(federation::Sums& sums,
+                                                             std::string site, FrozenModel model,
+                                                             std::vector<double> thresholds,
+                                                             double range_low, double range_high);
 
 }  // namespace consilium::study

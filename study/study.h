@@ -1,6 +1,7 @@
 // A study: one pre-registered YAML file, the whole protocol before data is touched.
 //
-// Read by study/study_file.h; every field below is a key of that file, documented in docs/formats/study.md.
+// Read by study/study_file.h; every field below is a key of that file, documented in
+// docs/formats/study.md.
 #pragma once
 
 #include <cstdint>
@@ -22,12 +23,14 @@ struct Variable {
   std::string name;
   VariableKind kind = VariableKind::kContinuous;
   std::string unit;
-  std::vector<std::string> levels;  // kCategorical: the first is the reference; coded as 0/1 columns name=level
+  std::vector<std::string>
+      levels;  // kCategorical: the first is the reference; coded as 0/1 columns name=level
 };
 
 struct FeatureGroup {
-  std::string name;                  // "radiomics"
-  std::vector<std::string> include;  // glob patterns (* and ?) on column names, or exact names, in order
+  std::string name;  // "radiomics"
+  std::vector<std::string>
+      include;  // glob patterns (* and ?) on column names, or exact names, in order
   std::vector<std::string> exclude;
   std::vector<std::string> columns;  // exact names in the order of the header, once resolved
 };
@@ -38,20 +41,22 @@ struct FeatureSet {
 };
 
 struct Harmonization {
-  std::string name;                   // "none", "combat"
-  std::string method = "none";        // "none" | "combat"
-  std::vector<std::string> preserve;  // variables whose effect is kept; the outcome only by allow_outcome
-  bool allow_outcome = false;         // harmonization-only studies: no model is trained, so no label leaks
+  std::string name;             // "none", "combat"
+  std::string method = "none";  // "none" | "combat"
+  std::vector<std::string>
+      preserve;                // variables whose effect is kept; the outcome only by allow_outcome
+  bool allow_outcome = false;  // harmonization-only studies: no model is trained, so no label leaks
 };
 
 struct Model {
-  std::string name;             // "lasso"
+  std::string name;  // "lasso"
   std::string method = "lasso";
   LambdaRule lambda_rule = LambdaRule::kMin;
   int lambda_count = 100;
   double lambda_min_ratio = 0;  // 0: 1e-4 if rows >= columns, else 1e-2 (glmnet's rule)
   double kkt_tolerance = 1e-8;
-  bool path_stop = true;        // stop when every later lambda is clearly worse (notes/learning.md 1.2, lever a)
+  bool path_stop =
+      true;  // stop when every later lambda is clearly worse (notes/learning.md 1.2, lever a)
   std::vector<std::string> feature_sets;
 };
 
@@ -70,8 +75,8 @@ struct Thresholds {
 
 struct Folds {
   int count = 10;
-  // Empty: keyed hash by patient within center and class. "cohort": each cohort file declares column or rule.
-  // Anything else: the column of that name in the site's table.
+  // Empty: keyed hash by patient within center and class. "cohort": each cohort file declares
+  // column or rule. Anything else: the column of that name in the site's table.
   std::string column;
 };
 
@@ -107,7 +112,8 @@ struct Study {
   std::vector<Model> models;
   Folds folds;
   Design design = Design::kNamedHeldOut;
-  std::vector<std::string> held_out;  // kNamedHeldOut: the centers that take part in nothing before scoring
+  std::vector<std::string>
+      held_out;  // kNamedHeldOut: the centers that take part in nothing before scoring
   std::vector<std::string> consents;  // sites that accept what kLeaveOneCenterOut discloses
   std::string tuning = "reused";      // folds of lambda also give the internal AUC
   std::optional<Primary> primary;
@@ -117,12 +123,13 @@ struct Study {
   Privacy privacy;
   Quorum quorum;
   int minimum_rows = 10;  // of a training center
-  std::map<std::string, double> known_external_auc;  // demo and simulation studies only: the truth, by held-out center
+  std::map<std::string, double>
+      known_external_auc;  // demo and simulation studies only: the truth, by held-out center
 
   // The study's list of feature columns, by group, in the study's order: exact names once resolved.
   std::vector<std::string> feature_columns;
   Digest file_digest;  // of the file's bytes
-  Digest digest;       // of the file's bytes and the resolved columns; equals file_digest until resolved
+  Digest digest;  // of the file's bytes and the resolved columns; equals file_digest until resolved
 };
 
 }  // namespace consilium::study

@@ -17,15 +17,17 @@
 #include "federation/cohort.h"
 
 // Leaves the test with a clear word when the reference is not on this machine.
-#define CONSILIUM_NEEDS_SHARED(path)                                                              \
-  do {                                                                                            \
-    if (!std::filesystem::exists(::consilium::testing_support::Shared(path)))                     \
-      GTEST_SKIP() << "skipped: the reference " << (path) << " is not beside this checkout";      \
+#define CONSILIUM_NEEDS_SHARED(path)                                                         \
+  do {                                                                                       \
+    if (!std::filesystem::exists(::consilium::testing_support::Shared(path)))                \
+      GTEST_SKIP() << "skipped: the reference " << (path) << " is not beside this checkout"; \
   } while (false)
 
 namespace consilium::testing_support {
 
-inline std::string Shared(const std::string& path) { return std::string(CONSILIUM_SHARED_DIR) + "/" + path; }
+inline std::string Shared(const std::string& path) {
+  return std::string(CONSILIUM_SHARED_DIR) + "/" + path;
+}
 
 inline std::string ReadShared(const std::string& path) {
   std::ifstream file(Shared(path), std::ios::binary);
@@ -48,8 +50,10 @@ inline double Number(const CsvTable& table, std::size_t row, const std::string& 
 
 // Rows of `table` split by `center_of` into one cohort a site, features by name.
 template <typename CenterOf, typename FoldOf, typename OutcomeOf>
-std::vector<federation::Cohort> SplitByCenter(const CsvTable& table, const std::vector<std::string>& features,
-                                              CenterOf center_of, FoldOf fold_of, OutcomeOf outcome_of) {
+std::vector<federation::Cohort> SplitByCenter(const CsvTable& table,
+                                              const std::vector<std::string>& features,
+                                              CenterOf center_of, FoldOf fold_of,
+                                              OutcomeOf outcome_of) {
   std::map<std::string, std::vector<std::size_t>> rows;
   for (std::size_t i = 0; i < table.row_count(); ++i) rows[center_of(i)].push_back(i);
   std::vector<federation::Cohort> cohorts;

@@ -13,8 +13,10 @@ namespace {
 // Distance in units of the last place, against long double from libm (another road).
 double UlpError(double value, long double exact) {
   const auto rounded = static_cast<double>(exact);
-  const double ulp = std::nextafter(std::fabs(rounded), std::numeric_limits<double>::infinity()) - std::fabs(rounded);
-  return static_cast<double>(std::fabs(static_cast<long double>(value) - exact) / static_cast<long double>(ulp));
+  const double ulp = std::nextafter(std::fabs(rounded), std::numeric_limits<double>::infinity()) -
+                     std::fabs(rounded);
+  return static_cast<double>(std::fabs(static_cast<long double>(value) - exact) /
+                             static_cast<long double>(ulp));
 }
 
 TEST(PortableMath, ExpIsWithinOneUlpOverItsWholeRange) {
@@ -35,9 +37,10 @@ TEST(PortableMath, LogIsWithinOneUlpEvenNearOne) {
   Rng rng(1, "log");
   double worst = 0;
   for (int i = 0; i < 400000; ++i) {
-    const double x = i % 3 == 0   ? 1 + (rng.Uniform() - 0.5) * 0.01
-                     : i % 3 == 1 ? rng.Uniform() * 10
-                                  : std::ldexp(rng.Uniform() + 0.1, static_cast<int>(rng.Below(2000)) - 1000);
+    const double x =
+        i % 3 == 0   ? 1 + (rng.Uniform() - 0.5) * 0.01
+        : i % 3 == 1 ? rng.Uniform() * 10
+                     : std::ldexp(rng.Uniform() + 0.1, static_cast<int>(rng.Below(2000)) - 1000);
     worst = std::max(worst, UlpError(Log(x), std::log(static_cast<long double>(x))));
   }
   EXPECT_LT(worst, 0.8);

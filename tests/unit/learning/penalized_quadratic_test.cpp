@@ -29,7 +29,8 @@ struct Quadratic {
     const auto order = static_cast<Eigen::Index>(columns.size()) + 1;
     Eigen::MatrixXd z(x.rows(), order);
     z.col(0).setOnes();
-    for (std::size_t k = 0; k < columns.size(); ++k) z.col(static_cast<Eigen::Index>(k) + 1) = x.col(columns[k]);
+    for (std::size_t k = 0; k < columns.size(); ++k)
+      z.col(static_cast<Eigen::Index>(k) + 1) = x.col(columns[k]);
     const Eigen::MatrixXd full = z.transpose() * z / static_cast<double>(x.rows());
     Eigen::MatrixXd packed(order * (order + 1) / 2, 1);
     Eigen::Index at = 0;
@@ -63,7 +64,8 @@ TEST(PenalizedQuadratic, TheExactCurvatureGivesTheOptimumInOneSolve) {
     const PathPoint null = q.At(0, Eigen::VectorXd::Zero(12));
     for (const double lambda : {0.3, 0.1, 0.02, 0.0}) {
       const PathPoint solved = SolvePenalizedQuadratic(null, &curvature, lambda, null, {});
-      EXPECT_LE(KktResidual(q.At(solved.intercept, solved.beta), lambda), 1e-11) << "seed " << seed << " lambda " << lambda;
+      EXPECT_LE(KktResidual(q.At(solved.intercept, solved.beta), lambda), 1e-11)
+          << "seed " << seed << " lambda " << lambda;
     }
   }
 }
@@ -82,7 +84,8 @@ TEST(PenalizedQuadratic, ColumnsThatAreCombinationsOfOthersDoNotStallIt) {
     start.beta.setConstant(0.1);
     for (const double lambda : {0.3, 0.05, 0.005}) {
       const PathPoint solved = SolvePenalizedQuadratic(null, &curvature, lambda, start, {});
-      EXPECT_LE(KktResidual(q.At(solved.intercept, solved.beta), lambda), 1e-8) << "seed " << seed << " lambda " << lambda;
+      EXPECT_LE(KktResidual(q.At(solved.intercept, solved.beta), lambda), 1e-8)
+          << "seed " << seed << " lambda " << lambda;
     }
   }
 }
@@ -100,7 +103,8 @@ TEST(PenalizedQuadratic, AWarmStartChangesNothingButTheWay) {
 TEST(PenalizedQuadratic, ColumnsOutsideTheCurvatureNeverOvershootTheLoss) {
   for (std::uint64_t seed = 0; seed < 20; ++seed) {
     Quadratic q = Draw(seed, 60, 20);
-    for (Eigen::Index j = 0; j < 20; ++j) q.x.col(j) = 0.999 * q.x.col(0) + 0.045 * q.x.col(j);  // nearly one column
+    for (Eigen::Index j = 0; j < 20; ++j)
+      q.x.col(j) = 0.999 * q.x.col(0) + 0.045 * q.x.col(j);  // nearly one column
     for (Eigen::Index j = 0; j < 20; ++j) q.x.col(j) /= std::sqrt(q.x.col(j).squaredNorm() / 60);
     const PathPoint null = q.At(0, Eigen::VectorXd::Zero(20));
     QuadraticOptions options;
