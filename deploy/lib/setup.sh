@@ -14,7 +14,7 @@ export npm_config_cache="${npm_config_cache:-$root/build/npm-cache}"
 # One list for both commands, so that build/release is the same directory for both, and
 # `cmake --preset release && cmake --build --preset release` works after either.
 packages=(
-  g++ cmake ninja-build ccache pkg-config
+  g++ cmake ninja-build ccache pkg-config ca-certificates
   libeigen3-dev libfmt-dev libexpected-dev libyaml-cpp-dev nlohmann-json3-dev libcli11-dev
   libssl-dev
   libgtest-dev librapidcheck-dev libbenchmark-dev
@@ -52,10 +52,11 @@ node_is_there() {
 
 # Packages of the list that are not installed, one a line.
 missing_packages() {
-  local package
+  local installed package
+  installed="$(dpkg-query -W -f '|${Package} ${db:Status-Status}|' "${packages[@]}" 2>/dev/null ||
+    true)"
   for package in "${packages[@]}"; do
-    [[ "$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null)" == installed ]] ||
-      printf '%s\n' "$package"
+    [[ "$installed" == *"|$package installed|"* ]] || printf '%s\n' "$package"
   done
   # Node.js from elsewhere brings its own npm and must not be replaced by Debian's.
   if ! node_is_there; then
