@@ -2,10 +2,9 @@
 // lambdas, pROC's external AUCs, and the optimality conditions on the pooled rows.
 #include <gtest/gtest.h>
 
-#include <Eigen/QR>
 #include <cstdio>
 
-#include "harmonization/combat.h"
+#include "tests/conformance/study/pooled_combat.h"
 #include "tests/conformance/study/pooled_rows.h"
 #include "tests/conformance/study/shipped_study.h"
 
@@ -167,53 +166,6 @@ TEST_F(HeartStudy, ExternalAucsAndVariancesAreThoseOverAllPairs) {
   }
 }
 
-// Pooled ComBat of the training centers without covariates: the regression on one dummy a center by
-// QR, sigma^2 over all rows; then each center's own empirical Bayes.
-struct PooledCombat {
-  harmonization::StandardizingModel model;  // of the adjusted columns
-  std::vector<Eigen::Index> adjusted;       // those with spread in every training center
-};
-
-PooledCombat FitPooledCombat(const std::vector<PooledRows>& parts) {
-  PooledCombat combat;
-  const PooledRows all = Stack(parts);
-  Eigen::MatrixXd dummies =
-      Eigen::MatrixXd::Zero(all.x.rows(), static_cast<Eigen::Index>(parts.size()));
-  Eigen::Index at = 0;
-  for (std::size_t s = 0; s < parts.size(); ++s) {
-    dummies.block(at, static_cast<Eigen::Index>(s), parts[s].x.rows(), 1).setOnes();
-    at += parts[s].x.rows();
-  }
-  for (Eigen::Index j = 0; j < all.x.cols(); ++j) {
-    bool spread = true;
-    for (const PooledRows& part : parts) {
-      spread = spread && part.x.col(j).maxCoeff() > part.x.col(j).minCoeff();
-    }
-    if (spread) combat.adjusted.push_back(j);
-  }
-  const Eigen::MatrixXd y = all.x(Eigen::all, combat.adjusted);
-  const Eigen::MatrixXd intercepts = dummies.colPivHouseholderQr().solve(y);
-  const auto n = static_cast<double>(all.x.rows());
-  combat.model.alpha = (dummies.colwise().sum() * intercepts).transpose() / n;
-  combat.model.alpha_low = Eigen::VectorXd::Zero(combat.model.alpha.size());
-  combat.model.beta.resize(0, combat.model.alpha.size());
-  combat.model.var_pooled = (y - dummies * intercepts).colwise().squaredNorm().transpose() / n;
-  return combat;
-}
-
-Eigen::MatrixXd Harmonized(const PooledCombat& combat, const Eigen::MatrixXd& x) {
-  const Eigen::MatrixXd features = x(Eigen::all, combat.adjusted);
-  const Eigen::MatrixXd none(x.rows(), 0);
-  const auto estimates = harmonization::Shrink(
-      harmonization::Summarize(harmonization::Standardize(features, none, combat.model)));
-  EXPECT_TRUE(estimates.has_value()) << (estimates ? "" : estimates.error().message);
-  Eigen::MatrixXd y = x;
-  if (!estimates) return y;
-  y(Eigen::all, combat.adjusted) = harmonization::Adjust(
-      features, none, combat.model, estimates->gamma_star, estimates->delta_star);
-  return y;
-}
-
 TEST_F(HeartStudy, WithComBatTheModelIsTheOptimumOnTheRowsThatPooledComBatHarmonizes) {
   const auto sites = ReadRows();
   for (const std::string held_out : {"cleveland", "va"}) {
@@ -224,7 +176,7 @@ TEST_F(HeartStudy, WithComBatTheModelIsTheOptimumOnTheRowsThatPooledComBatHarmon
     }
     const PooledCombat combat = FitPooledCombat(parts);
     ASSERT_EQ(combat.adjusted.size(), kFeatures.size() - 1);  // chol is 0 in every Swiss row
-    for (PooledRows& part : parts) part.x = Harmonized(combat, part.x);
+    for (PooledRows& part : parts) part.x = HarmonizedMember(combat, part.x);
     const PooledRows pooled = Stack(parts);
     const Standardised s = Standardise(pooled.x);
     const study::ResultRow& row = RowOf(*results_, "combat", held_out);
@@ -237,7 +189,7 @@ TEST_F(HeartStudy, WithComBatTheModelIsTheOptimumOnTheRowsThatPooledComBatHarmon
 
     // The held-out center harmonizes itself against the frozen model; nobody reads its outcome.
     PooledRows home = sites.at(held_out);
-    home.x = Harmonized(combat, home.x);
+    home.x = HarmonizedHeldOut(combat, home.x);
     const BruteForceAuc auc = AucOverAllPairs(Scores(home.x, found), home.y);
     EXPECT_NEAR(row.external_auc, auc.auc, 1e-12);
     const double half = kNormal975 * std::sqrt(auc.variance);
