@@ -2,64 +2,28 @@
 // Newton).
 #include <gtest/gtest.h>
 
+#include <cstdio>
 #include <nlohmann/json.hpp>
-#include <numeric>
 
-#include "learning/lasso.h"
-#include "tests/support/lasso_problem.h"
-#include "tests/support/pooled_driver.h"
-#include "tests/support/reference_data.h"
+#include "tests/conformance/lasso/reference_problem.h"
 
 namespace consilium {
 namespace {
 
 using namespace testing_support;  // NOLINT: a test
 
-struct Table {
-  std::vector<federation::Cohort> cohorts;
-  std::vector<std::string> features, sites;
-};
-
-Table ReadTable(const std::string& name) {
-  const CsvTable input = ReadSharedCsv("reference/learning/" + name + "/input.csv");
-  Table table;
-  for (const std::string& column : input.header()) {
-    if (column != "row" && column != "source_row" && column != "centre" && column != "foldid" &&
-        column != "y") {
-      table.features.push_back(column);
-    }
-  }
-  table.cohorts = SplitByCenter(
-      input, table.features,
-      [&](std::size_t i) { return std::string(input.Cell(i, *input.Column("centre"))); },
-      [&](std::size_t i) { return static_cast<int>(Number(input, i, "foldid")); },
-      [&](std::size_t i) { return Number(input, i, "y"); });
-  for (const auto& cohort : table.cohorts) table.sites.push_back(cohort.site);
-  return table;
-}
-
-std::vector<int> AllColumns(std::size_t count) {
-  std::vector<int> columns(count);
-  std::iota(columns.begin(), columns.end(), 0);
-  return columns;
-}
-
 // The whole path and its cross-validation curve, from a federation, against the files.
 // lambda.min and lambda.1se are those of the summary.
 // tolerance: |diff| <= tolerance * (1 + |coef|), the README's for this set.
 void ComparePath(const std::string& name, double kkt_tolerance, double tolerance,
                  double cv_tolerance) {
-  const Table table = ReadTable(name);
-  federation::StepRegistry registry;
-  learning::RegisterMomentSteps(registry);
-  learning::RegisterLassoSteps(registry);
-  PooledDriver driver(registry, table.cohorts);
+  const ReferenceProblem table = ReadProblem(name);
   learning::LassoOptions options;
   options.kkt_tolerance = kkt_tolerance;
   options.path_stop = false;
-  const auto path = driver.Run(
-      PrepareAndFit(driver.sums(), table.sites, AllColumns(table.features.size()), 10, options));
-  ASSERT_TRUE(path.has_value()) << path.error().message;
+  const auto fitted = FitPath(table, table.sites, options);
+  ASSERT_TRUE(fitted.has_value()) << fitted.error().message;
+  const learning::LassoPath* path = &fitted->path;
   const CsvTable expected =
       ReadSharedCsv("reference/learning/" + name + "/binomial_lasso_path.csv");
   ASSERT_EQ(path->lambda.size(), expected.row_count());
@@ -92,6 +56,11 @@ void ComparePath(const std::string& name, double kkt_tolerance, double tolerance
     worst_cv = std::max(worst_cv, std::fabs(path->cvsd(at) - Number(cv, l, "cvsd_deviance")));
   }
   EXPECT_LE(worst_cv, cv_tolerance);
+  // A path that stops early chooses the same lambdas.
+  const auto stopped = FitPath(table, table.sites, {});
+  ASSERT_TRUE(stopped.has_value()) << stopped.error().message;
+  EXPECT_EQ(stopped->path.index_min, path->index_min);
+  EXPECT_EQ(stopped->path.index_1se, path->index_1se);
   const auto summary = nlohmann::json::parse(
       ReadShared("reference/learning/" + name + "/summary_paths.json"))["lasso"];
   EXPECT_NEAR(path->lambda[static_cast<std::size_t>(path->index_min)] /
