@@ -15,6 +15,8 @@ using namespace testing_support;  // NOLINT: a test
 // The whole path and its cross-validation curve, from a federation, against the files.
 // lambda.min and lambda.1se are those of the summary.
 // tolerance: |diff| <= tolerance * (1 + |coef|), the README's for this set.
+// cv_tolerance: the curves' files are glmnet at thresh 1e-14, not polished. cv.glmnet at 1e-20 is
+// 1.5e-8 (heart) and 5.9e-6 (bc4) away from its own file, and so is the optimum.
 void ComparePath(const std::string& name, double kkt_tolerance, double tolerance,
                  double cv_tolerance) {
   const ReferenceProblem table = ReadProblem(name);
@@ -83,7 +85,7 @@ TEST(LassoReference, HeartPathAndCrossValidationAreTheOptimum) {
 
 TEST(LassoReference, BreastCancerPathAndCrossValidationAreTheOptimum) {
   CONSILIUM_NEEDS_SHARED("reference/learning/bc4/input.csv");
-  ComparePath("bc4", 1e-11, 1e-5, 1e-4);
+  ComparePath("bc4", 1e-11, 1e-5, 1e-5);
 }
 
 }  // namespace
