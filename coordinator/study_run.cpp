@@ -107,6 +107,12 @@ Result<std::unique_ptr<StudyRun>> StudyRun::Resume(const study::Study& study,
                             Hex(header->study).substr(0, 16), header->engine_version,
                             Hex(study.digest).substr(0, 16), study::kEngineVersion));
   }
+  if (header->masked != study.privacy.masks) {
+    const auto word = [](bool masks) { return masks ? "with masks" : "without masks"; };
+    return Fail(ErrorCode::kFailedPrecondition,
+                fmt::format("the log was begun {}, this run is {}; resume as it was begun",
+                            word(header->masked), word(study.privacy.masks)));
+  }
   while (!reader.AtEnd()) {
     auto entry = reader.Next();
     CONSILIUM_TRY(entry);

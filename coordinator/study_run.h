@@ -32,7 +32,8 @@ class StudyRun {
       const study::Study& study, std::string study_file, const federation::StepRegistry& registry,
       federation::Roster roster, federation::LogSink& sink);
   // Continues from a log's bytes: every entry is checked as Replay does. New records go to `sink`.
-  // Errors: kDataLoss, kFailedPrecondition (the log is of another study, roster or engine).
+  // Errors: kDataLoss, kFailedPrecondition (the log is of another study, roster or engine, or
+  // masked otherwise).
   [[nodiscard]] static Result<std::unique_ptr<StudyRun>> Resume(
       const study::Study& study, const federation::StepRegistry& registry,
       federation::Roster roster, std::span<const std::uint8_t> log, federation::LogSink& sink);
