@@ -165,7 +165,10 @@ Result<Bytes> Site::SumWords(const Query& query, const Step& step, int site_coun
 
 Result<RoundAnswer> Site::Answer(const RoundQuestion& question, const study::StudyReplay& replay) {
   const auto failed = [&](const Error& error) {
-    return tl::unexpected<Error>(Within(fmt::format("site {}", name()), error));
+    const std::string here = fmt::format("site {}", name());
+    // A step that read the cohort has named the site already.
+    if (error.message.rfind(here + ": ", 0) == 0) return tl::unexpected<Error>(error);
+    return tl::unexpected<Error>(Within(here, error));
   };
   const auto refused = [&](const Refusal& refusal) { return failed(refusal.ToError()); };
   RoundFacts facts;
