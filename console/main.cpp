@@ -522,6 +522,14 @@ int Main(int argc, char** argv) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
+    const std::vector<std::string> left = app.remaining();
+    if (error.get_exit_code() != 0 && app.get_subcommands().empty() && !left.empty()) {
+      fmt::print(stderr,
+                 "unknown command '{}'; expected study, simulate, report, audit or demo; see "
+                 "consilium --help\n",
+                 left.front());
+      return kUsage;
+    }
     return app.exit(error) == 0 ? kOk : kUsage;
   }
   return code;
