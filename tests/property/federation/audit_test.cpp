@@ -1,0 +1,185 @@
+// An auditor with the log alone: it holds, it yields the report again, and nothing in it can be
+// changed, removed, moved, repeated or signed by another without being found.
+#include <gtest/gtest.h>
+
+#include <cstring>
+
+#include "coordinator/study_run.h"
+#include "study/program.h"
+#include "tests/support/small_study.h"
+
+namespace consilium {
+namespace {
+
+using testing::SmallFederation;
+using testing::SmallRun;
+
+class Audit : public ::testing::Test {
+ protected:
+  static const SmallFederation& Federation() {
+    static const SmallFederation federation = testing::MustAssemble({}, testing::SmallHospitals());
+    return federation;
+  }
+  static const SmallRun& TheRun() {
+    static const SmallRun run = testing::MustRun(Federation());
+    return run;
+  }
+  static Result<study::Results> Replay(const Bytes& log) {
+    static const federation::StepRegistry registry = study::MakeStepRegistry();
+    return coordinator::ReplayLog(Federation().study, registry, log);
+  }
+  static federation::LogEntry EntryOf(const Bytes& record) {
+    const auto whole = federation::NextRecord(record);
+    EXPECT_TRUE(whole.has_value());
+    auto entry = federation::DecodeEntry(whole->body);
+    EXPECT_TRUE(entry.has_value());
+    return *entry;
+  }
+  // The run's log with `change` made to entry `index`, and every later entry chained anew: what a
+  // coordinator could write who has all but the sites' keys.
+  template <typename Change>
+  static Bytes Forged(std::size_t index, const Change& change) {
+    std::vector<Bytes> records = TheRun().log;
+    federation::LogEntry entry = EntryOf(records[index + 1]);
+    change(entry);
+    records[index + 1] = federation::EncodeRecord(entry);
+    for (std::size_t i = index + 2; i < records.size(); ++i) {
+      federation::LogEntry next = EntryOf(records[i]);
+      next.previous = federation::NextRecord(records[i - 1])->hash;
+      records[i] = federation::EncodeRecord(next);
+    }
+    return testing::Joined(records);
+  }
+  static std::size_t FirstEntryWithReceipts() {
+    for (std::size_t i = 1; i < TheRun().log.size(); ++i) {
+      if (!EntryOf(TheRun().log[i]).receipts.empty()) return i - 1;
+    }
+    ADD_FAILURE() << "no entry has receipts";
+    return 0;
+  }
+};
+
+TEST_F(Audit, TheLogHoldsAndYieldsTheReportAgain) {
+  const Bytes log = testing::Joined(TheRun().log);
+  const auto figures = coordinator::VerifyLog(log);
+  ASSERT_TRUE(figures.has_value()) << figures.error().message;
+  EXPECT_EQ(figures->rounds, TheRun().log.size() - 1);
+  EXPECT_EQ(static_cast<std::int64_t>(figures->rounds), TheRun().results.rounds);
+  EXPECT_GE(figures->receipts, 3 * (figures->rounds - 1));  // the scoring round has no sum
+  const auto results = Replay(log);
+  ASSERT_TRUE(results.has_value()) << results.error().message;
+  EXPECT_EQ(coordinator::ReportJson(*results), TheRun().report);
+  EXPECT_EQ(testing::CoefficientsCsv(*results), TheRun().coefficients);
+}
+
+TEST_F(Audit, AnyChangedByteIsFound) {
+  const Bytes log = testing::Joined(TheRun().log);
+  Rng rng(17, "changed bytes of the log");
+  for (int i = 0; i < 200; ++i) {
+    Bytes changed = log;
+    const std::size_t at = rng.Below(changed.size());
+    changed[at] = static_cast<std::uint8_t>(changed[at] ^ (1 + rng.Below(255)));
+    const auto figures = coordinator::VerifyLog(changed);
+    ASSERT_FALSE(figures.has_value()) << "byte " << at << " of " << log.size();
+    ASSERT_EQ(figures.error().code, ErrorCode::kDataLoss) << figures.error().message;
+  }
+  // Every byte of the first record's frame: length, and its hash at the end.
+  const std::size_t header = TheRun().log.front().size();
+  for (std::size_t i = 0; i < 40; ++i) {
+    Bytes changed = log;
+    const std::size_t at = i < 8 ? i : header - 40 + i;
+    changed[at] = static_cast<std::uint8_t>(changed[at] ^ 0x80);
+    EXPECT_FALSE(coordinator::VerifyLog(changed).has_value()) << "byte " << at;
+  }
+}
+
+TEST_F(Audit, RemovedSwappedAndRepeatedEntriesAreFound) {
+  const std::vector<Bytes>& records = TheRun().log;
+  for (std::size_t i = 1; i < records.size(); ++i) {
+    SCOPED_TRACE(::testing::Message() << "entry " << i - 1);
+    std::vector<Bytes> removed = records, repeated = records;
+    removed.erase(removed.begin() + static_cast<std::ptrdiff_t>(i));
+    repeated.insert(repeated.begin() + static_cast<std::ptrdiff_t>(i), records[i]);
+    EXPECT_FALSE(coordinator::VerifyLog(testing::Joined(repeated)).has_value());
+    // The chain cannot tell that its end was cut off; the study can.
+    if (i + 1 < records.size()) {
+      EXPECT_FALSE(coordinator::VerifyLog(testing::Joined(removed)).has_value());
+      std::vector<Bytes> swapped = records;
+      std::swap(swapped[i], swapped[i + 1]);
+      EXPECT_FALSE(coordinator::VerifyLog(testing::Joined(swapped)).has_value());
+    }
+  }
+  std::vector<Bytes> headless(records.begin() + 1, records.end());
+  EXPECT_FALSE(coordinator::VerifyLog(testing::Joined(headless)).has_value());
+  EXPECT_FALSE(coordinator::VerifyLog({}).has_value());
+}
+
+TEST_F(Audit, ALogThatEndsBeforeTheStudyDoesYieldsNoReport) {
+  for (const std::size_t kept : {std::size_t{1}, std::size_t{4}, TheRun().log.size() - 1}) {
+    const auto results = Replay(testing::Joined(TheRun().log, kept));
+    ASSERT_FALSE(results.has_value());
+    EXPECT_NE(results.error().message.find("ends after round"), std::string::npos)
+        << results.error().message;
+  }
+}
+
+TEST_F(Audit, AReceiptSignedByAnotherKeyIsFoundEvenInAChainThatHolds) {
+  const std::size_t index = FirstEntryWithReceipts();
+  const auto stranger = site_agent::IdentityFromSeed("east", 999);
+  const Bytes forged = Forged(index, [&](federation::LogEntry& entry) {
+    federation::Receipt& receipt = entry.receipts.front();
+    receipt.signature = stranger.signing.Sign(federation::SignedBytes(receipt));
+  });
+  const auto figures = coordinator::VerifyLog(forged);
+  ASSERT_FALSE(figures.has_value());
+  EXPECT_EQ(figures.error().code, ErrorCode::kPermissionDenied) << figures.error().message;
+  EXPECT_NE(figures.error().message.find("east"), std::string::npos) << figures.error().message;
+  EXPECT_NE(figures.error().message.find(fmt::format("entry {}", index)), std::string::npos)
+      << figures.error().message;
+}
+
+TEST_F(Audit, AReceiptForOtherBytesOrOfAnotherSiteIsFound) {
+  const std::size_t index = FirstEntryWithReceipts();
+  EXPECT_FALSE(coordinator::VerifyLog(Forged(index, [](federation::LogEntry& entry) {
+                 entry.receipts.front().answer.bytes[0] ^= 1;
+               })).has_value());
+  EXPECT_FALSE(coordinator::VerifyLog(Forged(index, [](federation::LogEntry& entry) {
+                 entry.receipts.front().site = "west";
+               })).has_value());
+  EXPECT_FALSE(coordinator::VerifyLog(Forged(index, [](federation::LogEntry& entry) {
+                 std::swap(entry.receipts[0], entry.receipts[1]);
+               })).has_value());
+  const auto one_less =
+      Replay(Forged(index, [](federation::LogEntry& entry) { entry.receipts.pop_back(); }));
+  ASSERT_FALSE(one_less.has_value());
+  EXPECT_NE(one_less.error().message.find("receipts"), std::string::npos)
+      << one_less.error().message;
+}
+
+// A forged total makes the study ask something else, which the sites never answered.
+TEST_F(Audit, AForgedTotalInAChainThatHoldsIsFoundByTheQuestionThatFollows) {
+  const std::size_t index = FirstEntryWithReceipts();
+  const Bytes forged = Forged(index, [](federation::LogEntry& entry) {
+    for (std::size_t i = 3; i < entry.total.size(); i += 7) entry.total[i] ^= 0x40;
+  });
+  EXPECT_TRUE(coordinator::VerifyLog(forged)
+                  .has_value());  // receipts are of masked answers, not of the total
+  const auto results = Replay(forged);
+  ASSERT_FALSE(results.has_value());
+  EXPECT_NE(results.error().message.find("log entry"), std::string::npos)
+      << results.error().message;
+}
+
+TEST_F(Audit, AHeaderOfAnotherStudyIsRefused) {
+  testing::SmallStudyOptions options;
+  options.combat = false;
+  const SmallFederation other = testing::MustAssemble(options, testing::SmallHospitals());
+  const federation::StepRegistry registry = study::MakeStepRegistry();
+  const auto results = coordinator::ReplayLog(other.study, registry, testing::Joined(TheRun().log));
+  ASSERT_FALSE(results.has_value());
+  EXPECT_NE(results.error().message.find("another study"), std::string::npos)
+      << results.error().message;
+}
+
+}  // namespace
+}  // namespace consilium
