@@ -546,7 +546,8 @@ Ruling<std::vector<std::uint32_t>> Gate::NumberRows(std::span<const Digest> row_
   return numbers;
 }
 
-Ruling<void> Gate::CheckRoster(const RoundFacts& facts, const StudyState& state) const {
+Ruling<void> Gate::CheckRoster(const RoundFacts& facts, const StudyState& state,
+                               StepKind kind) const {
   const StudyTerms& terms = state.terms;
   if (const RosterMember* twice = FindTwice(facts.roster)) {
     return No(
@@ -566,7 +567,8 @@ Ruling<void> Gate::CheckRoster(const RoundFacts& facts, const StudyState& state)
                             Short(member.fingerprint), Short(pinned->fingerprint)));
     }
   }
-  if (FindSite(facts.roster, ledger_.site()) == nullptr) {
+  // A held-out center releases and adds nothing to a sum: the roster is that of the sums.
+  if (kind == StepKind::kSum && FindSite(facts.roster, ledger_.site()) == nullptr) {
     return No(GateRule::kUnknownMember, "this site does not stand in the roster.");
   }
   if (facts.roster.size() < terms.min_sites) {
@@ -647,9 +649,11 @@ Ruling<void> Gate::CheckMembers(const Query& query, const Step& step, const Stud
       return No(GateRule::kMalformedQuery,
                 "the members are not in order: one sum would have two names.");
     }
-    if (FindSite(facts.roster, members[i]) == nullptr) {
+    const bool releases = step.kind == StepKind::kRelease;
+    if (FindSite(releases ? terms.pinned : facts.roster, members[i]) == nullptr) {
       return No(GateRule::kUnknownMember,
-                fmt::format("member '{}' does not stand in the roster.", members[i]));
+                fmt::format("member '{}' {}.", members[i],
+                            releases ? "is no site of the study" : "does not stand in the roster"));
     }
   }
   admission.member = Contains(members, ledger_.site());
@@ -823,7 +827,7 @@ Ruling<Gate::Admission> Gate::Check(const RoundFacts& facts, const Query& query,
   if (!IsName(query.step) || !IsName(query.scope.fit) || query.scope.left_out_fold < 0) {
     return No(GateRule::kMalformedQuery, "the step, the fit or the left-out fold is not plain.");
   }
-  CONSILIUM_TRY_RULING(CheckRoster(facts, state));
+  CONSILIUM_TRY_RULING(CheckRoster(facts, state, step->kind));
   CONSILIUM_TRY_RULING(CheckAttempt(facts, state));
   CONSILIUM_TRY_RULING(CheckMembers(query, *step, state, facts, admission));
   if (step->kind == StepKind::kSum) {

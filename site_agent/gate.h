@@ -253,7 +253,8 @@ class Gate {
   void Apply(const LedgerRecord& record);
   [[nodiscard]] Ruling<Admission> Check(const RoundFacts& facts, const federation::Query& query,
                                         const federation::Step* step, const MyRows& rows) const;
-  [[nodiscard]] Ruling<void> CheckRoster(const RoundFacts& facts, const StudyState& state) const;
+  [[nodiscard]] Ruling<void> CheckRoster(const RoundFacts& facts, const StudyState& state,
+                                         federation::StepKind kind) const;
   [[nodiscard]] Ruling<void> CheckAttempt(const RoundFacts& facts, const StudyState& state) const;
   [[nodiscard]] Ruling<void> CheckMembers(const federation::Query& query,
                                           const federation::Step& step, const StudyState& state,
