@@ -168,8 +168,11 @@ Digest RefusalKey(const LedgerRecord& record) {
   writer.Raw(record.study.bytes);
   writer.U64(record.round);
   writer.U32(record.attempt);
+  writer.Raw(record.round_digest.bytes);
   writer.Raw(record.query.bytes);
+  writer.Raw(record.roster.bytes);
   writer.Text(record.rule);
+  writer.Text(PlainText(record.detail));  // as the ledger keeps it
   return Sha256(writer.bytes());
 }
 
