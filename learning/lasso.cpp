@@ -88,6 +88,12 @@ struct Fit {
   [[nodiscard]] Eigen::Index p() const { return input.moments.mean.size(); }
 };
 
+// Columns of one curvature, the intercept apart, that the disclosure rule allows.
+std::size_t CurvatureColumnsMax(const Fit& fit, const LassoOptions& options) {
+  const double share = options.strict_curvature ? kStrictShare : 1.0;
+  return static_cast<std::size_t>(std::max(1.0, std::floor(share * fit.rows()) - 1));
+}
+
 // A point of the path and the lambda that it belongs to.
 struct Seen {
   const PathPoint* point = nullptr;
@@ -98,8 +104,7 @@ struct Seen {
 // gradient; at most what the disclosure rule allows, the strongest first.
 std::vector<int> ScreenColumns(const Fit& fit, const std::vector<Seen>& seen,
                                const LassoOptions& options) {
-  const auto cap = static_cast<std::size_t>(
-      std::max(1.0, std::floor((options.strict_curvature ? kStrictShare : 1.0) * fit.rows()) - 1));
+  const std::size_t cap = CurvatureColumnsMax(fit, options);
   std::vector<bool> active(static_cast<std::size_t>(fit.p()), false);
   Eigen::VectorXd strength = Eigen::VectorXd::Zero(fit.p());
   for (const Seen& one : seen) {
@@ -135,9 +140,32 @@ struct Open {
   std::optional<Curvature> own;  // the shared curvature, corrected by this lambda's secants
 };
 
+// Takes the columns in which two points differ into `own`, with the bound of a column alone: their
+// cross products are not asked (the disclosure rule bounds the columns of one question), so the
+// secants must learn them.
+void Widen(const PathPoint& from, const PathPoint& to, double diagonal, Curvature& own) {
+  std::vector<int> added;
+  for (Eigen::Index j = 0; j < to.beta.size(); ++j) {
+    if (own.position(j) < 0 && to.beta(j) != from.beta(j)) added.push_back(static_cast<int>(j));
+  }
+  if (added.empty()) return;
+  const Eigen::Index before = own.matrix.rows();
+  const Eigen::Index order = before + static_cast<Eigen::Index>(added.size());
+  Eigen::MatrixXd matrix = Eigen::MatrixXd::Zero(order, order);
+  matrix.topLeftCorner(before, before) = own.matrix;
+  for (std::size_t k = 0; k < added.size(); ++k) {
+    const Eigen::Index place = before + static_cast<Eigen::Index>(k);
+    matrix(place, place) = diagonal;
+    own.position(added[k]) = static_cast<int>(place);
+    own.columns.push_back(added[k]);
+  }
+  own.matrix = std::move(matrix);
+}
+
 // Puts what a step showed about the curvature into `own` (BFGS: Nocedal & Wright 2006, eq. 6.19),
 // so that the curvature of a neighbouring lambda becomes that of this one after a few steps.
 void LearnCurvature(const PathPoint& from, const PathPoint& to, Curvature& own) {
+  Widen(from, to, QuadraticOptions().outside_diagonal, own);
   const Eigen::Index order = own.matrix.rows();
   Eigen::VectorXd step(order), change(order);
   step(0) = to.intercept - from.intercept;
@@ -146,10 +174,6 @@ void LearnCurvature(const PathPoint& from, const PathPoint& to, Curvature& own) 
     const int j = own.columns[static_cast<std::size_t>(k - 1)];
     step(k) = to.beta(j) - from.beta(j);
     change(k) = to.gradient(j) - from.gradient(j);
-  }
-  for (Eigen::Index j = 0; j < to.beta.size(); ++j) {
-    if (own.position(j) < 0 && to.beta(j) != from.beta(j))
-      return;  // the change is not of these columns alone
   }
   Eigen::VectorXd bent = Eigen::VectorXd::Zero(order);
   for (Eigen::Index k = 0; k < order; ++k) {
@@ -199,7 +223,9 @@ Task<int> AdvanceBlock(Sums& sums, Fit& fit, const std::vector<double>& lambda, 
     bool uncovered = !fit.has_curvature;
     for (const PathPoint* point : points) {
       for (Eigen::Index j = 0; fit.has_curvature && j < fit.p(); ++j) {
-        if (point->beta(j) != 0 && fit.curvature.position(j) < 0) uncovered = true;
+        const bool outside = point->beta(j) != 0 && fit.curvature.position(j) < 0;
+        if (outside && fit.curvature.columns.size() < CurvatureColumnsMax(fit, options))
+          uncovered = true;
       }
     }
     const bool slow = rounds >= kRoundsBeforeOwnCurvature && rounds % 4 == 0;

@@ -16,7 +16,7 @@ namespace consilium::learning {
 
 // A symmetric matrix over (intercept, columns).
 struct Curvature {
-  std::vector<int> columns;  // ascending
+  std::vector<int> columns;  // in the order of the matrix
   Eigen::MatrixXd matrix;    // [(1 + s) x (1 + s)]; row 0 is the intercept
   Eigen::VectorXi position;  // [p] place in the matrix of a column, or -1
 
