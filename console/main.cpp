@@ -204,6 +204,7 @@ struct SimulateArguments {
   std::vector<std::string> sites;
   int threads = 0;
   bool no_masks = false;
+  bool keep_answers = false;
   bool resume = false;
 };
 
@@ -247,6 +248,8 @@ int StudyCheck(const SimulateArguments& arguments, const Screen& screen) {
   return kOk;
 }
 
+fs::path AnswerPath(const fs::path& out, std::uint64_t round, const std::string& site);
+
 int Simulate(const SimulateArguments& arguments, const Screen& screen) {
   const auto sites = ParseSites(arguments.sites);
   if (!sites) return screen.Report(sites.error(), kUsage);
@@ -279,6 +282,12 @@ int Simulate(const SimulateArguments& arguments, const Screen& screen) {
   options.threads = arguments.threads > 0
                         ? arguments.threads
                         : static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
+  if (arguments.keep_answers) {
+    options.keep_answer = [&out](std::uint64_t round, const std::string& site, const Bytes& words) {
+      return WriteFile(AnswerPath(out, round, site),
+                       {reinterpret_cast<const char*>(words.data()), words.size()});
+    };
+  }
   options.progress = [&line](const simulation::Progress& progress) { line.Show(progress); };
   const auto outcome =
       simulation::RunLocally(study, loaded->text, std::move(loaded->sites), **log, options, resume);
@@ -368,6 +377,10 @@ int AuditVerify(const std::string& folder, const Screen& screen) {
   return kOk;
 }
 
+fs::path AnswerPath(const fs::path& out, std::uint64_t round, const std::string& site) {
+  return out / "answers" / fmt::format("{:05}", round) / (site + ".words");
+}
+
 int AuditReplay(const std::string& folder, const Screen& screen) {
   const fs::path out = folder;
   const auto text = ReadLog(folder);
@@ -381,7 +394,17 @@ int AuditReplay(const std::string& folder, const Screen& screen) {
   if (!resolved) return screen.Report(resolved.error(), kAuditFailed);
   resolved->privacy.masks = header->masked;
   const federation::StepRegistry registry = study::MakeStepRegistry();
-  const auto results = coordinator::ReplayLog(*resolved, registry, AsBytes(*text));
+  // Masked answers that were kept are added again; their signatures stand in the log.
+  const bool kept = fs::exists(out / "answers");
+  coordinator::KeptAnswers answers;
+  if (kept) {
+    answers = [&out](std::uint64_t round, const std::string& site) -> Result<Bytes> {
+      const auto words = ReadFile(AnswerPath(out, round, site));
+      CONSILIUM_TRY(words);
+      return Bytes(words->begin(), words->end());
+    };
+  }
+  const auto results = coordinator::ReplayLog(*resolved, registry, AsBytes(*text), answers);
   if (!results) return screen.Report(results.error(), kAuditFailed);
   const std::string json = coordinator::ReportJson(*results);
   std::vector<std::string> differing;
@@ -407,9 +430,13 @@ int AuditReplay(const std::string& folder, const Screen& screen) {
               << "\n";
   } else {
     fmt::print(
-        "Re-derived from {} logged rounds: every question follows from the study, and report.json "
-        "and every table are the same to the byte.\n",
-        results->rounds);
+        "Re-derived from {} logged rounds: {}every question follows from the study, and "
+        "report.json and every table are the same to the byte.\n",
+        results->rounds, kept ? "the signed answers add up to every total, " : "");
+    if (!kept) {
+      fmt::print(
+          "Totals were taken from the log: run with --keep-answers to have them added again.\n");
+    }
   }
   return kOk;
 }
@@ -487,6 +514,8 @@ int Main(int argc, char** argv) {
       ->add_option("--threads", arguments.threads,
                    "Threads (default: all cores); no figure depends on it")
       ->check(CLI::Range(1, 256));
+  simulate->add_flag("--keep-answers", arguments.keep_answers,
+                     "Keep every masked answer in --out, so that an audit can add them again");
   simulate->add_flag("--no-masks", arguments.no_masks,
                      "Sums without masks (public data only); the report has the same bytes");
   simulate->add_flag("--resume", arguments.resume, "Continue from the log in --out after a crash");

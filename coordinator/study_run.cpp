@@ -60,6 +60,30 @@ Result<void> CheckReceipts(const LogEntry& entry, const federation::Roster& rost
   return {};
 }
 
+// The total of an entry from the answers that were kept.
+Result<void> AddAgain(const LogEntry& entry, const StudyReplay& replay,
+                      const KeptAnswers& answers) {
+  Bytes total(entry.total.size(), 0);
+  for (const Receipt& receipt : entry.receipts) {
+    const auto words = answers(entry.binding.round, receipt.site);
+    CONSILIUM_TRY(words);
+    CONSILIUM_TRY(federation::CheckWords(receipt, *words));
+    if (words->size() != total.size()) {
+      return Fail(ErrorCode::kDataLoss,
+                  fmt::format("log entry {}: the answer of {} has {} bytes, the total {}",
+                              entry.binding.round, receipt.site, words->size(), total.size()));
+    }
+    federation::AddWords(replay.layout(), *words, total);
+  }
+  if (total != entry.total) {
+    return Fail(ErrorCode::kDataLoss,
+                fmt::format("log entry {}: the signed answers do not add up to its total: the "
+                            "coordinator's log was changed, or it told another total",
+                            entry.binding.round));
+  }
+  return {};
+}
+
 }  // namespace
 
 StudyRun::StudyRun(const study::Study& study, const federation::StepRegistry& registry,
@@ -220,7 +244,7 @@ Result<ReplayFigures> VerifyLog(std::span<const std::uint8_t> log) {
 
 Result<study::Results> ReplayLog(const study::Study& study,
                                  const federation::StepRegistry& registry,
-                                 std::span<const std::uint8_t> log) {
+                                 std::span<const std::uint8_t> log, const KeptAnswers& answers) {
   CONSILIUM_TRY(VerifyLog(log));
   federation::LogReader reader(log);
   const auto header = reader.Header();
@@ -234,6 +258,7 @@ Result<study::Results> ReplayLog(const study::Study& study,
     const auto entry = reader.Next();
     CONSILIUM_TRY(entry);
     CONSILIUM_TRY(CheckEntry(*entry, replay, header->roster));
+    if (answers) CONSILIUM_TRY(AddAgain(*entry, replay, answers));
     CONSILIUM_TRY(replay.Deliver(entry->total, entry->releases));
   }
   if (!replay.done()) {

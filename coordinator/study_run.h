@@ -4,6 +4,7 @@
 // Resume re-runs the computation against it and continues where it ends.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -83,11 +84,17 @@ struct ReplayFigures {
 // names the entry.
 [[nodiscard]] Result<ReplayFigures> VerifyLog(std::span<const std::uint8_t> log);
 
+// The masked words that `site` sent in `round`, as somebody kept them.
+using KeptAnswers = std::function<Result<Bytes>(std::uint64_t round, const std::string& site)>;
+
 // What an auditor recomputes: from the header's study and the totals, every question and every
-// figure. Errors: those of VerifyLog; kDataLoss (an entry answers another question than the one
-// that follows).
+// figure. With `answers`, also every total: the masked answers, checked against the sites' signed
+// receipts, must add up to it; without them a coordinator's word is taken that they do.
+// Errors: those of VerifyLog; kDataLoss (an entry answers another question than the one that
+// follows, or its total is not the sum of the answers); those of `answers`.
 [[nodiscard]] Result<study::Results> ReplayLog(const study::Study& study,
                                                const federation::StepRegistry& registry,
-                                               std::span<const std::uint8_t> log);
+                                               std::span<const std::uint8_t> log,
+                                               const KeptAnswers& answers = nullptr);
 
 }  // namespace consilium::coordinator

@@ -154,6 +154,9 @@ Result<LocalOutcome> RunLocally(const study::Study& study, const std::string& st
       Result<RoundAnswer>& one = *answered[i];
       if (!one) return tl::unexpected<Error>(one.error());
       if (roster.contains(sites[i]->name())) progress.bytes_up = sites[i]->bytes_up();
+      if (options.keep_answer && one->receipt) {
+        CONSILIUM_TRY(options.keep_answer(progress.round, sites[i]->name(), one->words));
+      }
       answers[sites[i]->name()] = {std::move(one->words), std::move(one->receipt),
                                    std::move(one->releases)};
     }

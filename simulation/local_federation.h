@@ -30,9 +30,14 @@ struct Progress {
   std::string doing;           // "fitting the lasso", "scoring", ...
 };
 
+// Keeps one training center's masked words, for an audit that adds them again.
+using KeepAnswer =
+    std::function<Result<void>(std::uint64_t round, const std::string& site, const Bytes& words)>;
+
 struct LocalOptions {
   int threads = 2;
   std::function<void(const Progress&)> progress;  // after each round
+  KeepAnswer keep_answer;                         // before the round's total is logged; optional
 };
 
 // A site of the simulation: its cohort and, if the cohort file wrote one, its secret.

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <cstring>
+#include <map>
 
 #include "coordinator/study_run.h"
 #include "study/program.h"
@@ -168,6 +169,43 @@ TEST_F(Audit, AForgedTotalInAChainThatHoldsIsFoundByTheQuestionThatFollows) {
   ASSERT_FALSE(results.has_value());
   EXPECT_NE(results.error().message.find("log entry"), std::string::npos)
       << results.error().message;
+}
+
+// The last bit of a total may change no later question and no printed figure; with the answers it
+// cannot hide.
+TEST_F(Audit, KeptAnswersMustAddUpToEveryTotal) {
+  std::map<std::pair<std::uint64_t, std::string>, Bytes> kept;
+  testing::MemoryLog sink;
+  simulation::LocalOptions options;
+  options.keep_answer = [&](std::uint64_t round, const std::string& site,
+                            const Bytes& words) -> Result<void> {
+    kept[{round, site}] = words;
+    return {};
+  };
+  const auto outcome = simulation::RunLocally(Federation().study, Federation().yaml,
+                                              Federation().sites, sink, options);
+  ASSERT_TRUE(outcome.has_value()) << outcome.error().message;
+  const coordinator::KeptAnswers answers = [&](std::uint64_t round,
+                                               const std::string& site) -> Result<Bytes> {
+    return kept.at({round, site});
+  };
+  const federation::StepRegistry registry = study::MakeStepRegistry();
+  const auto replay = [&](const Bytes& log) {
+    return coordinator::ReplayLog(Federation().study, registry, log, answers);
+  };
+  const auto honest = replay(testing::Joined(TheRun().log));
+  EXPECT_TRUE(honest.has_value()) << (honest ? "" : honest.error().message);
+
+  const auto forged = replay(
+      Forged(FirstEntryWithReceipts(), [](federation::LogEntry& entry) { entry.total[0] ^= 1; }));
+  ASSERT_FALSE(forged.has_value());
+  EXPECT_NE(forged.error().message.find("do not add up"), std::string::npos)
+      << forged.error().message;
+
+  kept.begin()->second[0] ^= 1;
+  const auto changed = replay(testing::Joined(TheRun().log));
+  ASSERT_FALSE(changed.has_value());
+  EXPECT_NE(changed.error().message.find(kept.begin()->first.second), std::string::npos);
 }
 
 TEST_F(Audit, AHeaderOfAnotherStudyIsRefused) {
