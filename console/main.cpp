@@ -113,7 +113,7 @@ class ProgressLine {
     const double typical = 14 + 0.55 * lambda_count_;
     const double share =
         std::min(0.97, (static_cast<double>(progress.round) + 1) /
-                           std::max(typical, static_cast<double>(progress.round) + 3));
+                           std::max(typical, 1.25 * (static_cast<double>(progress.round) + 3)));
     const double left = elapsed * (1 - share) / share;
     if (screen_.json) {
       std::cout << nlohmann::json{{"event", "round"},        {"round", progress.round},
@@ -542,7 +542,8 @@ int Main(int argc, char** argv) {
       "demo", "Write the demo study: five generated hospitals whose truth is known");
   demo->add_option("--out", folder, "Folder for study.yaml, the cohort files and the tables")
       ->required();
-  demo->add_option("--seed", seed, "Another seed than the demo's");
+  demo->add_option("--seed", seed, "Another seed than the demo's")
+      ->check(CLI::Range(std::uint64_t{1}, std::uint64_t{1} << 62));
   demo->callback([&] { code = Demo(folder, seed, screen); });
 
   for (CLI::App* verb : {study, check, simulate, report, audit, verify, replay, demo})

@@ -957,8 +957,10 @@ class Page {
         const char* css = "out";
         if (i + 1 == steps.size()) css = "used";
         if (i == 0) css = "found";
+        const double rows = Number(steps[i], "rows");
         out_ += fmt::format("<li class=\"{}\"><span>{}</span> <b>{}</b></li>\n", css,
-                            EscapeHtml(Text(steps[i], "reason")), Whole(Number(steps[i], "rows")));
+                            EscapeHtml(Text(steps[i], "reason")),
+                            std::isfinite(rows) ? Whole(rows) : std::string("withheld"));
       }
       out_ += "</ol></li>\n";
     }

@@ -337,7 +337,7 @@ void WriteFlow(Writer& json, const study::Results& results) {
     for (const federation::FlowStep& step : flow.steps) {
       json.BeginObject();
       json.Field("reason", step.reason);
-      json.Field("rows", step.rows);
+      json.Count("rows", step.rows);
       json.EndObject();
     }
     json.EndArray();

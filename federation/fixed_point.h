@@ -4,8 +4,8 @@
 // A word is `bits` wide and counts units of 2^-fraction_bits. Overflow is impossible by
 // construction: each site refuses |value| * 2^fraction_bits >= 2^(bits-2) / sites before it could
 // happen. A total is therefore off by at most sites * 2^-(fraction_bits+1), plus its own rounding
-// to a double. Source: Demmel & Nguyen 2015 (reproducible summation) for per-row rounding;
-// notes/learning.md 1.1.
+// to a double. Source: Demmel & Nguyen, IEEE Trans Comput
+// 64(7):2060-2070, 2015 (reproducible summation), for per-row rounding.
 #pragma once
 
 #include <emmintrin.h>

@@ -563,4 +563,27 @@ Task<InternalAucSums> MeasureInternalAuc(Sums& sums, std::vector<LassoFitInput> 
   co_return internal;
 }
 
+Task<double> CountDecidingRows(Sums& sums, std::vector<LassoFitInput> folds, const LassoPath& path,
+                               std::string group) {
+  double rows = 0;
+  std::vector<const PathPoint*> points;  // fold by fold, each with its whole path
+  for (std::size_t f = 0; f < folds.size(); ++f) {
+    rows += folds[f].left_out_rows;
+    for (const PathPoint& point : path.folds[f].points) points.push_back(&point);
+  }
+  Scope scope = folds.front().scope;
+  scope.fit = group;
+  scope.left_out_fold = 0;
+  Query query = EvaluateQuery(scope, points, 0, -1, {});
+  query.step = "lasso.influence";
+  query.inputs.push_back({"summed_deviance", path.cvm * rows});
+  query.inputs.push_back(
+      {"lambda", Eigen::Map<const Eigen::VectorXd>(path.lambda.data(),
+                                                   static_cast<Eigen::Index>(path.lambda.size()))});
+  query.inputs.push_back({"chosen", Scalar(path.index_min)});
+  auto asked = sums.Of(std::move(query));
+  const Total total = co_await asked;
+  co_return total["deciding_rows"](0, 0);
+}
+
 }  // namespace consilium::learning

@@ -7,7 +7,7 @@
 // every open point and, now and then, the fit's own curvature on a screened set of columns. A
 // quadratic model with that curvature gives the next points. The gradient is exact, so the fixed
 // point is the optimum whatever the curvature; convergence is certified by the KKT residual of the
-// exact gradient (notes/learning.md 1.2).
+// exact gradient (docs/decisions/0005).
 #pragma once
 
 #include <functional>
@@ -109,5 +109,12 @@ struct InternalAucSums {
                                                                    std::vector<LassoFitInput> folds,
                                                                    std::vector<PathPoint> points,
                                                                    std::string group);
+
+// Rows without any one of which another lambda would have the smallest cross-validated deviance
+// (one patient with an extreme value can choose the model). Only their number leaves. `path`: as
+// FitLassoPath gave it for `folds`; group: as above.
+[[nodiscard]] federation::Task<double> CountDecidingRows(federation::Sums& sums,
+                                                         std::vector<LassoFitInput> folds,
+                                                         const LassoPath& path, std::string group);
 
 }  // namespace consilium::learning

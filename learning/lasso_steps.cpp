@@ -27,8 +27,9 @@ constexpr WordFormat kPairWords{64, 1};
 constexpr WordFormat kVarianceWords{128, 40};
 constexpr WordFormat kCountWords{32, 0};
 constexpr double kGlmnetProbabilityFloor = 1e-5;
+constexpr double kDecidingFactor = 1.5;  // a neighbouring lambda is the same choice
 constexpr int kHistogramBins = kScoreBins;
-constexpr Eigen::Index kPointsMax = 4096;
+constexpr Eigen::Index kPointsMax = 1 << 16;
 
 Eigen::MatrixXd Scalar(double value) { return Eigen::MatrixXd::Constant(1, 1, value); }
 
@@ -366,6 +367,59 @@ Result<Answer> InternalAnswer(const Context& context, const Derived& derived, co
                  {"histogram", histogram}}};
 }
 
+// ---- influence --------------------------------------------------------------------------------
+
+Result<std::vector<BlockLayout>> InfluenceLayout(const Query&) {
+  return std::vector<BlockLayout>{{"deciding_rows", 1, 1, kCountWords}};
+}
+
+Result<Answer> InfluenceAnswer(const Context& context, const Derived& derived, const Query& query) {
+  const auto p = DesignColumns(query);
+  CONSILIUM_TRY(p);
+  const auto points = ReadPoints(query, *p);
+  CONSILIUM_TRY(points);
+  const auto summed = ReadInput(query, "summed_deviance", -1, 1);
+  CONSILIUM_TRY(summed);
+  const Eigen::Index lambdas = (*summed)->rows();
+  const auto lambda = ReadInput(query, "lambda", lambdas, 1);
+  CONSILIUM_TRY(lambda);
+  const auto chosen = ReadIndices(query, "chosen", lambdas);
+  CONSILIUM_TRY(chosen);
+  if (chosen->size() != 1 || points->intercept.size() % static_cast<std::size_t>(lambdas) != 0) {
+    return Fail(ErrorCode::kInvalidArgument,
+                "lasso.influence: expected one chosen lambda and a whole path for each fold");
+  }
+  const std::size_t folds = points->intercept.size() / static_cast<std::size_t>(lambdas);
+  double deciding = 0;
+  for (std::size_t f = 0; f < folds; ++f) {
+    const std::string fold_fit = fmt::format("{}/fold={}", query.scope.fit, f + 1);
+    const Design* design = derived.Find<Design>(fold_fit, kDesign);
+    if (design == nullptr || design->left_out.cols() != *p) {
+      return Fail(ErrorCode::kFailedPrecondition,
+                  fmt::format("site {}: fold fit '{}' has no design with {} columns",
+                              context.cohort.site, fold_fit, *p));
+    }
+    Eigen::MatrixXd deviance(design->left_out.rows(), lambdas);
+    for (Eigen::Index l = 0; l < lambdas; ++l) {
+      const Eigen::VectorXd eta =
+          LinearPredictor(design->left_out, *points,
+                          f * static_cast<std::size_t>(lambdas) + static_cast<std::size_t>(l));
+      for (Eigen::Index i = 0; i < eta.size(); ++i) {
+        deviance(i, l) = ClampedDeviance(eta(i), design->left_out_outcome(i) > 0.5);
+      }
+    }
+    for (Eigen::Index i = 0; i < deviance.rows(); ++i) {
+      Eigen::Index best = 0;  // without the row
+      for (Eigen::Index l = 1; l < lambdas; ++l) {
+        if ((**summed)(l, 0) - deviance(i, l) < (**summed)(best, 0) - deviance(i, best)) best = l;
+      }
+      const double moved = (**lambda)(best, 0) / (**lambda)(chosen->front(), 0);
+      if (moved > kDecidingFactor || moved < 1 / kDecidingFactor) deciding += 1;
+    }
+  }
+  return Answer{{{"deciding_rows", Scalar(deciding)}}};
+}
+
 }  // namespace
 
 void RegisterLassoSteps(federation::StepRegistry& registry) {
@@ -383,6 +437,12 @@ void RegisterLassoSteps(federation::StepRegistry& registry) {
   evaluate.disclosure = EvaluateDisclosure;
   evaluate.answer = EvaluateAnswer;
   registry.Add(std::move(evaluate));
+
+  federation::Step influence;
+  influence.name = "lasso.influence";
+  influence.layout = InfluenceLayout;
+  influence.answer = InfluenceAnswer;
+  registry.Add(std::move(influence));
 
   federation::Step internal;
   internal.name = "lasso.internal";

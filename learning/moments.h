@@ -4,8 +4,8 @@
 // Two passes, never a sum of squares minus n mean^2: first the exact sum, then squares about the
 // mean. Every row's term is rounded to a fine grid before it is added (128-bit words), so the
 // totals do not depend on how rows are cut over sites. Units are binary: a column is divided by
-// 2^exponent, a public power of two with |x| <= 2^exponent at every training center. Source:
-// notes/learning.md 1.1.
+// 2^exponent, a public power of two with |x| <= 2^exponent at every training center. Source: Chan,
+// Golub & LeVeque, Am Stat 37(3):242-247, 1983.
 #pragma once
 
 #include <string>

@@ -232,7 +232,8 @@ struct ModelFit {
   std::shared_ptr<const learning::LassoPath> path;
   int index = 0;
   learning::InternalAucSums internal;
-  Eigen::VectorXd coefficients;  // [1 + p] original scale
+  bool single_row_decides = false;  // of lambda.min
+  Eigen::VectorXd coefficients;     // [1 + p] original scale
 };
 
 struct Group {
@@ -319,6 +320,12 @@ Task<int> FitGroup(Sums& sums, const Study& study, const Pattern& pattern,
     auto internal = co_await measuring;
     if (!internal) co_return tl::unexpected<Error>(internal.error());
     fit.internal = std::move(*internal);
+    if (fit.lambda_rule == LambdaRule::kMin) {
+      auto counting = learning::CountDecidingRows(sums, folds, *fit.path, name);
+      const auto deciding = co_await counting;
+      if (!deciding) co_return tl::unexpected<Error>(deciding.error());
+      fit.single_row_decides = *deciding > 0;
+    }
   }
   co_return 0;
 }
@@ -553,6 +560,7 @@ class Assembler {
     row.nonzero = (point.beta.array() != 0).count();
     row.kkt_residual = one.fit->path->full.kkt_residual;
     row.path_length = static_cast<std::int64_t>(one.fit->path->lambda.size());
+    row.single_row_decides = one.fit->single_row_decides;
     center.center.name = one.held_out;
     center.center.other_institution = OtherInstitution(pattern, one.held_out);
     center.center.internal = InternalOf(one.fit->internal);

@@ -55,8 +55,7 @@ struct Model {
   int lambda_count = 100;
   double lambda_min_ratio = 0;  // 0: 1e-4 if rows >= columns, else 1e-2 (glmnet's rule)
   double kkt_tolerance = 1e-8;
-  bool path_stop =
-      true;  // stop when every later lambda is clearly worse (notes/learning.md 1.2, lever a)
+  bool path_stop = true;  // stop when every later lambda is clearly worse
   std::vector<std::string> feature_sets;
 };
 
