@@ -305,6 +305,19 @@ Result<Answer> EvaluateAnswer(const Context& context, const Derived& derived, co
   return answer;
 }
 
+// The design of fold f + 1 of the group that the query names.
+Result<const Design*> FoldDesign(const Context& context, const Derived& derived, const Query& query,
+                                 std::size_t f, Eigen::Index p) {
+  const std::string fit = fmt::format("{}/fold={}", query.scope.fit, f + 1);
+  const Design* design = derived.Find<Design>(fit, kDesign);
+  if (design == nullptr || design->left_out.cols() != p) {
+    return Fail(ErrorCode::kFailedPrecondition,
+                fmt::format("site {}: fold fit '{}' has no design with {} columns",
+                            context.cohort.site, fit, p));
+  }
+  return design;
+}
+
 // ---- internal discrimination
 // ------------------------------------------------------------------------
 
@@ -326,13 +339,9 @@ Result<Answer> InternalAnswer(const Context& context, const Derived& derived, co
   Eigen::MatrixXd histogram = Eigen::MatrixXd::Zero(kHistogramBins, 2);
   if (context.IsMember(query.scope)) {
     for (std::size_t f = 0; f < points->intercept.size(); ++f) {
-      const std::string fold_fit = fmt::format("{}/fold={}", query.scope.fit, f + 1);
-      const Design* design = derived.Find<Design>(fold_fit, kDesign);
-      if (design == nullptr || design->left_out.cols() != *p) {
-        return Fail(ErrorCode::kFailedPrecondition,
-                    fmt::format("site {}: fold fit '{}' has no design with {} columns",
-                                context.cohort.site, fold_fit, *p));
-      }
+      const auto found = FoldDesign(context, derived, query, f, *p);
+      CONSILIUM_TRY(found);
+      const Design* design = *found;
       const Eigen::VectorXd eta = LinearPredictor(design->left_out, *points, f);
       for (Eigen::Index i = 0; i < eta.size(); ++i) {
         const bool event = design->left_out_outcome(i) > 0.5;
@@ -392,13 +401,9 @@ Result<Answer> InfluenceAnswer(const Context& context, const Derived& derived, c
   const std::size_t folds = points->intercept.size() / static_cast<std::size_t>(lambdas);
   double deciding = 0;
   for (std::size_t f = 0; f < folds; ++f) {
-    const std::string fold_fit = fmt::format("{}/fold={}", query.scope.fit, f + 1);
-    const Design* design = derived.Find<Design>(fold_fit, kDesign);
-    if (design == nullptr || design->left_out.cols() != *p) {
-      return Fail(ErrorCode::kFailedPrecondition,
-                  fmt::format("site {}: fold fit '{}' has no design with {} columns",
-                              context.cohort.site, fold_fit, *p));
-    }
+    const auto found = FoldDesign(context, derived, query, f, *p);
+    CONSILIUM_TRY(found);
+    const Design* design = *found;
     Eigen::MatrixXd deviance(design->left_out.rows(), lambdas);
     for (Eigen::Index l = 0; l < lambdas; ++l) {
       const Eigen::VectorXd eta =
@@ -438,17 +443,15 @@ void RegisterLassoSteps(federation::StepRegistry& registry) {
   evaluate.answer = EvaluateAnswer;
   registry.Add(std::move(evaluate));
 
-  federation::Step influence;
-  influence.name = "lasso.influence";
-  influence.layout = InfluenceLayout;
-  influence.answer = InfluenceAnswer;
-  registry.Add(std::move(influence));
-
-  federation::Step internal;
-  internal.name = "lasso.internal";
-  internal.layout = InternalLayout;
-  internal.answer = InternalAnswer;
-  registry.Add(std::move(internal));
+  const auto add = [&registry](const char* name, auto layout, auto answer) {
+    federation::Step step;
+    step.name = name;
+    step.layout = layout;
+    step.answer = answer;
+    registry.Add(std::move(step));
+  };
+  add("lasso.internal", InternalLayout, InternalAnswer);
+  add("lasso.influence", InfluenceLayout, InfluenceAnswer);
 }
 
 }  // namespace consilium::learning
