@@ -6,6 +6,7 @@
 #include <atomic>
 #include <future>
 #include <memory>
+#include <numeric>
 #include <optional>
 #include <set>
 #include <thread>
@@ -136,6 +137,12 @@ Result<LocalOutcome> RunLocally(const study::Study& study, const std::string& st
   study::StudyReplay verification(study, registry);
   if (!resume.empty()) CONSILIUM_TRY(Catch(resume, verification, sites));
 
+  // The largest hospital begins, so that no thread waits long for the last one.
+  std::vector<std::size_t> largest_first(sites.size());
+  std::iota(largest_first.begin(), largest_first.end(), std::size_t{0});
+  std::stable_sort(largest_first.begin(), largest_first.end(), [&](std::size_t a, std::size_t b) {
+    return sites[a]->cohort().row_count() > sites[b]->cohort().row_count();
+  });
   Progress progress;
   while (!(*run)->done()) {
     RoundQuestion question{(*run)->binding(), (*run)->replay().queries(), roster};
@@ -146,7 +153,8 @@ Result<LocalOutcome> RunLocally(const study::Study& study, const std::string& st
     progress.fits = fits.size();
     progress.doing = WhatIsDone(question.queries);
     std::vector<std::optional<Result<RoundAnswer>>> answered(sites.size());
-    InParallel(sites.size(), options.threads, [&](std::size_t i) {
+    InParallel(sites.size(), options.threads, [&](std::size_t k) {
+      const std::size_t i = largest_first[k];
       answered[i].emplace(sites[i]->Answer(question, verification));
     });
     std::map<std::string, ArrivedAnswer> answers;
