@@ -51,7 +51,7 @@ struct LassoOptions {
   double kkt_tolerance = 1e-8;
   bool path_stop = true;         // see LassoPath::stopped
   bool strict_curvature = true;  // at most 0.33 x rows columns at once
-  int block = 8;                 // lambdas that travel together
+  int block = 5;                 // lambdas that travel together
   int iterations_max = 200;      // rounds of one block
 };
 
