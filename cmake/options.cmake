@@ -20,6 +20,14 @@ if(CONSILIUM_FUZZ)
   target_compile_options(consilium_options INTERFACE -fsanitize=fuzzer-no-link)
 endif()
 
+# clang 14 cannot assemble coroutines under sanitizer coverage. In fuzz builds the files that hold them
+# (they parse nothing from outside) are compiled without.
+function(consilium_coroutines)
+  if(CONSILIUM_FUZZ)
+    set_source_files_properties(${ARGN} PROPERTIES COMPILE_OPTIONS "-fno-sanitize=all")
+  endif()
+endfunction()
+
 # consilium_library(NAME SOURCES ... DEPENDS ...): one library target a folder, consilium::NAME.
 function(consilium_library name)
   cmake_parse_arguments(ARG "" "" "SOURCES;DEPENDS;PRIVATE_DEPENDS" ${ARGN})
