@@ -31,6 +31,15 @@ void StepRegistry::Add(Step step) {
   CONSILIUM_CHECK(is_new, fmt::format("step {} is registered twice", name));
 }
 
+void StepRegistry::AddSum(std::string name, decltype(Step::layout) layout,
+                          decltype(Step::answer) answer) {
+  Step step;
+  step.name = std::move(name);
+  step.layout = std::move(layout);
+  step.answer = std::move(answer);
+  Add(std::move(step));
+}
+
 const Step* StepRegistry::Find(const std::string& name) const {
   const auto found = steps_.find(name);
   return found == steps_.end() ? nullptr : &found->second;

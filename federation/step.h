@@ -90,9 +90,15 @@ struct Step {
       false;  // after this step nothing more is asked of the fit: its derived values go
 };
 
+// The steps installed at a site, by name.
 class StepRegistry {
  public:
+  // Aborts if a step of that name is registered already.
   void Add(Step step);
+  // A sum and nothing besides: a step with no disclosure to tell the gate of, no derived value and
+  // no release. Aborts as Add does.
+  void AddSum(std::string name, decltype(Step::layout) layout, decltype(Step::answer) answer);
+  // Null if no step of that name is registered.
   [[nodiscard]] const Step* Find(const std::string& name) const;
 
  private:

@@ -436,11 +436,7 @@ void RegisterCombatSteps(federation::StepRegistry& registry) {
   moments.answer = AnswerMoments;
   registry.Add(std::move(moments));
 
-  federation::Step residuals;
-  residuals.name = internal::kResidualsStep;
-  residuals.layout = ResidualsLayout;
-  residuals.answer = AnswerResiduals;
-  registry.Add(std::move(residuals));
+  registry.AddSum(internal::kResidualsStep, ResidualsLayout, AnswerResiduals);
 
   federation::Step apply;
   apply.name = internal::kApplyStep;

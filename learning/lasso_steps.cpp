@@ -443,15 +443,8 @@ void RegisterLassoSteps(federation::StepRegistry& registry) {
   evaluate.answer = EvaluateAnswer;
   registry.Add(std::move(evaluate));
 
-  const auto add = [&registry](const char* name, auto layout, auto answer) {
-    federation::Step step;
-    step.name = name;
-    step.layout = layout;
-    step.answer = answer;
-    registry.Add(std::move(step));
-  };
-  add("lasso.internal", InternalLayout, InternalAnswer);
-  add("lasso.influence", InfluenceLayout, InfluenceAnswer);
+  registry.AddSum("lasso.internal", InternalLayout, InternalAnswer);
+  registry.AddSum("lasso.influence", InfluenceLayout, InfluenceAnswer);
 }
 
 }  // namespace consilium::learning

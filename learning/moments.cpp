@@ -314,18 +314,11 @@ Result<Eigen::MatrixXd> FeatureValues(const Context& context, const Derived& der
 }
 
 void RegisterMomentSteps(federation::StepRegistry& registry) {
-  const auto add = [&registry](const char* name, auto layout, auto answer) {
-    federation::Step step;
-    step.name = name;
-    step.layout = layout;
-    step.answer = answer;
-    registry.Add(std::move(step));
-  };
-  add("moments.extent", ExtentLayout, ExtentAnswer);
-  add("moments.mean", MeanLayout, MeanAnswer);
-  add("moments.spread", SpreadLayout, SpreadAnswer);
-  add("moments.signature", SignatureLayout, SignatureAnswer);
-  add("moments.pairs", PairsLayout, PairsAnswer);
+  registry.AddSum("moments.extent", ExtentLayout, ExtentAnswer);
+  registry.AddSum("moments.mean", MeanLayout, MeanAnswer);
+  registry.AddSum("moments.spread", SpreadLayout, SpreadAnswer);
+  registry.AddSum("moments.signature", SignatureLayout, SignatureAnswer);
+  registry.AddSum("moments.pairs", PairsLayout, PairsAnswer);
 }
 
 Task<Extent> MeasureExtent(Sums& sums, Scope scope, std::vector<int> columns, int fold_count) {
