@@ -42,6 +42,19 @@ void CheckRun(int bits, std::size_t from, std::size_t to) {
   CONSILIUM_CHECK(from % (static_cast<std::size_t>(bits) / 8) == 0, "a run holds whole words");
 }
 
+// Hands the words and the accumulator to `run` block by block, each with its block's word size.
+void RunByBlock(const std::vector<BlockLayout>& layout, std::span<const std::uint8_t> words,
+                std::span<std::uint8_t> accumulator, decltype(AddRun)& run) {
+  CONSILIUM_CHECK(words.size() == ByteCount(layout) && accumulator.size() == words.size(),
+                  "words and accumulator must have the size of their layout");
+  std::size_t at = 0;
+  for (const BlockLayout& block : layout) {
+    const std::size_t bytes = ByteCount(block);
+    run(block.format.bits, words.subspan(at, bytes), accumulator.subspan(at, bytes));
+    at += bytes;
+  }
+}
+
 // The largest |units| that one of `site_count` sites may send: 2^(bits-2) is out of reach of the
 // sum.
 Int128 UnitsMax(int bits, int site_count) {
@@ -228,26 +241,12 @@ void SubtractRun(int bits, std::span<const std::uint8_t> words,
 
 void AddWords(const std::vector<BlockLayout>& layout, std::span<const std::uint8_t> words,
               std::span<std::uint8_t> accumulator) {
-  CONSILIUM_CHECK(words.size() == ByteCount(layout) && accumulator.size() == words.size(),
-                  "words and accumulator must have the size of their layout");
-  std::size_t at = 0;
-  for (const BlockLayout& block : layout) {
-    const std::size_t bytes = ByteCount(block);
-    AddRun(block.format.bits, words.subspan(at, bytes), accumulator.subspan(at, bytes));
-    at += bytes;
-  }
+  RunByBlock(layout, words, accumulator, AddRun);
 }
 
 void SubtractWords(const std::vector<BlockLayout>& layout, std::span<const std::uint8_t> words,
                    std::span<std::uint8_t> accumulator) {
-  CONSILIUM_CHECK(words.size() == ByteCount(layout) && accumulator.size() == words.size(),
-                  "words and accumulator must have the size of their layout");
-  std::size_t at = 0;
-  for (const BlockLayout& block : layout) {
-    const std::size_t bytes = ByteCount(block);
-    SubtractRun(block.format.bits, words.subspan(at, bytes), accumulator.subspan(at, bytes));
-    at += bytes;
-  }
+  RunByBlock(layout, words, accumulator, SubtractRun);
 }
 
 Result<std::vector<Block>> DecodeWords(std::span<const std::uint8_t> words,
