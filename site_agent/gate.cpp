@@ -945,10 +945,22 @@ Refusal Gate::Refused(const RoundFacts& facts, const Query& query, Refusal refus
   return refusal;
 }
 
+Ruling<Gate::Admission> Gate::Admit(const RoundFacts& facts, const Query& query, const Step* step,
+                                    const MyRows& rows, std::optional<StepKind> kind) {
+  auto admission = Check(facts, query, step, rows);
+  if (admission && kind && step->kind != *kind) {
+    admission = No(GateRule::kMalformedQuery, *kind == StepKind::kSum
+                                                  ? "the step releases; it has no sum."
+                                                  : "the step sums; it has no release.");
+  }
+  if (!admission) return tl::unexpected<Refusal>(Refused(facts, query, admission.error()));
+  return admission;
+}
+
 Ruling<void> Gate::AdmitQuery(const RoundFacts& facts, const Query& query, const Step* step,
                               const MyRows& rows) {
-  const auto admission = Check(facts, query, step, rows);
-  if (!admission) return tl::unexpected<Refusal>(Refused(facts, query, admission.error()));
+  const auto admission = Admit(facts, query, step, rows, std::nullopt);
+  if (!admission) return tl::unexpected<Refusal>(admission.error());
   return {};
 }
 
@@ -958,10 +970,8 @@ Ruling<Bytes> Gate::AdmitAnswer(const RoundFacts& facts, const Query& query, con
     return tl::unexpected<Refusal>(
         Refused(facts, query, {rule, std::move(message), std::move(counts), {}}));
   };
-  const auto admission = Check(facts, query, step, rows);
-  if (!admission) return tl::unexpected<Refusal>(Refused(facts, query, admission.error()));
-  if (step->kind != StepKind::kSum)
-    return no(GateRule::kMalformedQuery, "the step releases; it has no sum.");
+  const auto admission = Admit(facts, query, step, rows, StepKind::kSum);
+  if (!admission) return tl::unexpected<Refusal>(admission.error());
   const StudyState& state = studies_.at(facts.study);
   const std::size_t expected = federation::ByteCount(admission->layout);
   if (words.size() != expected) {
@@ -1012,14 +1022,11 @@ Ruling<Bytes> Gate::AdmitAnswer(const RoundFacts& facts, const Query& query, con
 Ruling<Release> Gate::AdmitRelease(const RoundFacts& facts, const Query& query, const Step* step,
                                    const MyRows& rows, const ClassCounts& counts,
                                    const Release& release) {
-  const auto no = [&](GateRule rule, std::string message, Counts told = {}) {
-    return tl::unexpected<Refusal>(
-        Refused(facts, query, {rule, std::move(message), std::move(told), {}}));
+  const auto no = [&](GateRule rule, std::string message) {
+    return tl::unexpected<Refusal>(Refused(facts, query, {rule, std::move(message), {}, {}}));
   };
-  const auto admission = Check(facts, query, step, rows);
-  if (!admission) return tl::unexpected<Refusal>(Refused(facts, query, admission.error()));
-  if (step->kind != StepKind::kRelease)
-    return no(GateRule::kMalformedQuery, "the step sums; it has no release.");
+  const auto admission = Admit(facts, query, step, rows, StepKind::kRelease);
+  if (!admission) return tl::unexpected<Refusal>(admission.error());
   const StudyState& state = studies_.at(facts.study);
   const auto row_count = Count(rows.training.size() + rows.left_out.size());
   if (counts.rows() > row_count) {

@@ -268,6 +268,10 @@ class Gate {
   [[nodiscard]] LedgerRecord RecordOf(LedgerEvent event, const RoundFacts& facts,
                                       const federation::Query& query, const MyRows& rows,
                                       const Admission& admission) const;
+  // Check for a step of the kind that the caller answers; a refusal is written down.
+  [[nodiscard]] Ruling<Admission> Admit(const RoundFacts& facts, const federation::Query& query,
+                                        const federation::Step* step, const MyRows& rows,
+                                        std::optional<federation::StepKind> kind);
   // Writes, then remembers. Refusal: kLedgerUnavailable.
   [[nodiscard]] Ruling<void> Write(LedgerRecord record);
   // Writes the refusal unless that very refusal stands there already; gives it back.
