@@ -269,15 +269,21 @@ std::string NearestName(std::string_view word, const std::vector<std::string>& c
   const std::string folded = Folded(word);
   const std::size_t limit = std::max<std::size_t>(2, folded.size() / 3);
   std::string nearest;
-  std::size_t best = limit + 1;
+  std::size_t best = limit + 1, shared = 0;
   for (const std::string& candidate : candidates) {
-    if (candidate.size() > kComparedMax) continue;
+    if (candidate.size() > kComparedMax || candidate == nearest) continue;
     const std::string other = Folded(candidate);
     const std::size_t distance = EditDistance(folded, other);
-    if (distance < best && distance < std::max(folded.size(), other.size())) {
-      best = distance;
-      nearest = candidate;
-    }
+    if (distance > best || distance > limit) continue;
+    if (distance >= std::max(folded.size(), other.size())) continue;
+    const auto differs = std::mismatch(folded.begin(), folded.end(), other.begin(), other.end());
+    const auto prefix = static_cast<std::size_t>(differs.first - folded.begin());
+    if (distance == best && prefix < shared) continue;
+    // One of several that are equally near would be a guess.
+    const bool tied = distance == best && prefix == shared;
+    nearest = tied ? std::string() : candidate;
+    best = distance;
+    shared = prefix;
   }
   return nearest;
 }

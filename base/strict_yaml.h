@@ -29,7 +29,8 @@ using Problems = std::vector<std::string>;
 [[nodiscard]] Error Combine(const Problems& problems, ErrorCode code = ErrorCode::kInvalidArgument);
 
 // The candidate nearest to `word` (edit distance at most 2, or a third of its length; case and
-// `-`/`_` do not count); empty if none is near.
+// `-`/`_` do not count), of equally near ones that with the longest common beginning; empty if none
+// is near, or several are as near (x07 might be any of x01 to x09).
 [[nodiscard]] std::string NearestName(std::string_view word,
                                       const std::vector<std::string>& candidates);
 // " (did you mean 'x'?)" for the nearest candidate, or nothing.

@@ -119,5 +119,16 @@ TEST(StrictYaml, NearestNameIsEmptyWhenNothingIsNear) {
   EXPECT_EQ(NearestName("a", {"b"}), "");  // sharing nothing is not being near
 }
 
+TEST(StrictYaml, OfEquallyNearNamesTheLongestCommonBeginningDecides) {
+  EXPECT_EQ(NearestName("meam", {"beam", "mean", "team"}), "mean");
+  EXPECT_EQ(NearestName("meam", {"mean", "beam"}), "mean");
+  EXPECT_EQ(NearestName("x07", {"x0", "x1", "x07b"}), "x07b");
+  // Any of them: no guess, in whatever order they come.
+  EXPECT_EQ(NearestName("x07", {"x01", "x02", "x06", "x08"}), "");
+  EXPECT_EQ(NearestName("x07", {"x01", "x1", "x02"}), "");
+  EXPECT_EQ(NearestName("x07", {"x01", "x01"}), "x01");  // one name, twice
+  EXPECT_EQ(NearestName("x07", {"x01", "x02", "X07"}), "X07");
+}
+
 }  // namespace
 }  // namespace consilium

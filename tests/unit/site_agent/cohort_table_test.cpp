@@ -293,7 +293,7 @@ TEST(CohortTable, EveryMistakeNamesSiteFileLineOrFieldAndTheNextStep) {
        {"field 'variables.sex': the study says binary; list the codes"}},
       {cohort("III: [\"3\"]", "IV: [\"3\"]"),
        right,
-       {"field 'variables.stage.levels': level 'IV' is not in the study (did you mean 'I'?)"}},
+       {"field 'variables.stage.levels': level 'IV' is not in the study; correct it"}},
       {cohort("{column: sex, one: [F], zero: [M]}", "{column: sex, levels: {a: [F]}}"),
        right,
        {"the study says binary"}},
