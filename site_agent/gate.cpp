@@ -84,7 +84,10 @@ constexpr std::array<RuleText, kGateRuleCount> kRuleTexts = {{
     {"GATE_ANSWER_SIZE", "Report this as a fault of the program, with this record."},
     {"GATE_ANSWER_CHANGED",
      "Restore the data that the first answer was computed from; the first answer stands."},
-    {"GATE_NOT_MASKED", "Switch masks on; sums in the clear are for published data only."},
+    {"GATE_NOT_MASKED",
+     "Write `privacy: {masks: true}` in the study and do not switch masks off; sums in the clear "
+     "are "
+     "for published data only (`policy: public-data`)."},
     {"GATE_LEDGER_UNAVAILABLE",
      "Make room on the ledger's disk or repair it; nothing leaves until then."},
 }};
@@ -257,7 +260,7 @@ std::string_view Name(QueryPart part) {
 }
 
 Error Refusal::ToError() const {
-  return {CodeOf(rule), fmt::format("{}: {}", Name(rule), message)};
+  return {CodeOf(rule), fmt::format("{}: {} {}", Name(rule), message, Advice(rule))};
 }
 
 std::string OutwardError::ToText() const {

@@ -92,7 +92,8 @@ struct Refusal {
   std::vector<std::pair<PublicField, std::int64_t>> counts;
   QueryPart part = QueryPart::kNone;
 
-  [[nodiscard]] Error ToError() const;  // "GATE_...: message", for this site's own console
+  // "GATE_...: message advice", for this site's own console
+  [[nodiscard]] Error ToError() const;
 };
 template <typename T>
 using Ruling = tl::expected<T, Refusal>;

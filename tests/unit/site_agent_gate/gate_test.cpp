@@ -58,6 +58,13 @@ TEST_F(GateAttack, EveryRuleHasAStableNameAndAdvice) {
     EXPECT_GT(Advice(rule).size(), 20u) << Name(rule);
     EXPECT_TRUE(names.insert(Name(rule)).second) << Name(rule);
   }
+  for (int i = 0; i < kGateRuleCount; ++i) {  // the console's error says what to do next
+    const Refusal refusal{static_cast<GateRule>(i), "the answer is wrong.", {}, QueryPart::kNone};
+    EXPECT_EQ(refusal.ToError().message, std::string(Name(refusal.rule)) +
+                                             ": the answer is wrong. " +
+                                             std::string(Advice(refusal.rule)));
+    EXPECT_GT(Advice(refusal.rule).size(), 20U) << Name(refusal.rule);
+  }
   EXPECT_EQ(Name(GateRule::kMinSites), "GATE_MIN_SITES");
   EXPECT_EQ(Name(GateRule::kNotMasked), "GATE_NOT_MASKED");
   EXPECT_EQ(Name(GateRule::kLedgerUnavailable), "GATE_LEDGER_UNAVAILABLE");
