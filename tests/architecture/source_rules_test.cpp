@@ -71,6 +71,8 @@ TEST(SystemHeaders, LibrariesEndInTheFilesThatAreNamed) {
   EXPECT_TRUE(CheckSystemHeaders("federation/masks.cpp", kSsl).empty());
   EXPECT_EQ(CheckSystemHeaders("federation/masks.h", kSsl).size(), 1U);
   EXPECT_EQ(CheckSystemHeaders("learning/auc.cpp", kSsl).size(), 1U);
+  EXPECT_TRUE(CheckSystemHeaders("identity/request.cpp", kSsl).empty());
+  EXPECT_EQ(CheckSystemHeaders("identity/certificate.h", kSsl).size(), 1U);
   constexpr std::string_view kYaml = "#include <yaml-cpp/yaml.h>\n";
   EXPECT_TRUE(CheckSystemHeaders("base/strict_yaml.cpp", kYaml).empty());
   EXPECT_EQ(CheckSystemHeaders("study/study_file.cpp", kYaml).size(), 1U);
