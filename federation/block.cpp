@@ -101,6 +101,8 @@ Total DecodeTotal(ByteReader& reader) {
   if (count > kListLengthMax) reader.Invalidate();
   for (std::uint32_t i = 0; i < count && !reader.failed(); ++i) {
     std::string site = reader.Text(kNameLengthMax);
+    // One total, one encoding: names ascend, and none comes twice.
+    if (!total.releases.empty() && site <= total.releases.rbegin()->first) reader.Invalidate();
     total.releases[std::move(site)].blocks = DecodeBlocks(reader);
   }
   return total;

@@ -83,7 +83,8 @@ struct Total {
 void Encode(const Block& block, ByteWriter& writer);
 void Encode(const Query& query, ByteWriter& writer);
 void Encode(const Total& total, ByteWriter& writer);
-// Limits: 1 MiB a name list, 2^28 values a block. Errors: kDataLoss through reader.failed().
+// Limits: 4096 bytes a name, 2^20 names or blocks a list, 2^28 values a block. What is decoded
+// encodes to the bytes that were read. Errors: kDataLoss through reader.failed().
 [[nodiscard]] Block DecodeBlock(ByteReader& reader);
 [[nodiscard]] Query DecodeQuery(ByteReader& reader);
 [[nodiscard]] Total DecodeTotal(ByteReader& reader);

@@ -104,11 +104,14 @@ Result<LogHeader> DecodeHeader(std::span<const std::uint8_t> body) {
   for (std::uint32_t i = 0; i < columns && !reader.failed(); ++i)
     header.feature_columns.push_back(reader.Text(4096));
   header.study = ReadDigest(reader);
-  header.masked = reader.U8() != 0;
+  const std::uint8_t masked = reader.U8();
+  if (masked > 1) reader.Invalidate();
+  header.masked = masked == 1;
   const std::uint32_t sites = reader.U32();
   if (sites > kListMax) reader.Invalidate();
   for (std::uint32_t i = 0; i < sites && !reader.failed(); ++i) {
     std::string site = reader.Text(kSiteNameBytesMax);
+    if (!header.roster.empty() && site <= header.roster.rbegin()->first) reader.Invalidate();
     SiteKeys keys;
     keys.signing = VerifyingKey(ReadArray<32>(reader));
     keys.agreement = ReadArray<32>(reader);
@@ -134,7 +137,10 @@ Result<LogEntry> DecodeEntry(std::span<const std::uint8_t> body) {
   if (released > kListMax) reader.Invalidate();
   for (std::uint32_t i = 0; i < released && !reader.failed(); ++i) {
     const std::uint32_t query = reader.U32();
-    entry.releases[query] = DecodeTotal(reader).releases;
+    if (!entry.releases.empty() && query <= entry.releases.rbegin()->first) reader.Invalidate();
+    Total by_site = DecodeTotal(reader);
+    if (!by_site.sums.empty()) reader.Invalidate();  // sums stand in entry.total
+    entry.releases[query] = std::move(by_site.releases);
   }
   entry.decision = reader.Text(kTextMax);
   CONSILIUM_TRY(reader.Finish("log entry"));
