@@ -750,7 +750,8 @@ class Page {
     Figure(
         out_, "calibration",
         "Observed share of events against the mean predicted risk, by groups of cases at least as "
-        "large as the minimum cell. On the dashed line risks are right.");
+        "large as the minimum cell: tenths of risk, with neighbours added together where one was "
+        "smaller. On the dashed line risks are right. Numbers: calibration_groups.csv.");
     EndSection();
   }
 
@@ -1078,7 +1079,8 @@ are many; the best of many is flattered by chance.</dd>
     out_ +=
         "</main>\n<footer class=\"soft\"><p>The same numbers for computers: report.json, "
         "results.csv, "
-        "summary.csv, roc.csv, calibration.csv, net_benefit.csv, net_benefit_thresholds.csv, "
+        "summary.csv, roc.csv, calibration.csv, calibration_groups.csv, net_benefit.csv, "
+        "net_benefit_thresholds.csv, "
         "coefficients.csv, cv.csv, dropped_features.csv, flow.csv, disclosure.csv.</p></footer>\n";
     out_ += "<script type=\"application/json\" id=\"report-data\">";
     out_ += script_data_;

@@ -162,6 +162,19 @@ std::string Calibration(const study::Results& results) {
 }
 
 std::string NetBenefit(const study::Results& results) {
+std::string CalibrationGroups(const study::Results& results) {
+  TableWriter csv({"model", "features", "harmonization", "held_out", "group", "n", "events",
+                   "mean_risk", "observed_share"});
+  for (const study::CalibrationRow& row : results.calibration) {
+    std::int64_t number = 0;
+    for (const study::CalibrationGroup& group : row.groups) {
+      csv.Key(row.key).Count(++number).Count(group.n).Count(group.events).Number(group.mean_risk);
+      csv.Number(static_cast<double>(group.events) / static_cast<double>(group.n)).EndLine();
+    }
+  }
+  return csv.Take();
+}
+
   TableWriter csv(
       {"model", "features", "harmonization", "held_out", "threshold", "net_benefit", "treat_all"});
   for (const study::NetBenefitCurve& curve : results.net_benefit_curves) {
@@ -243,6 +256,7 @@ std::vector<ReportTable> ReportTables(const study::Results& results) {
       {"roc.csv", Roc(results)},
       {"calibration.csv", Calibration(results)},
       {"net_benefit.csv", NetBenefit(results)},
+      {"calibration_groups.csv", CalibrationGroups(results)},
       {"net_benefit_thresholds.csv", NetBenefitThresholds(results)},
       {"cv.csv", Cv(results)},
       {"dropped_features.csv", Dropped(results)},

@@ -19,9 +19,9 @@ struct ReportTable {
   std::string csv;        // header line first
 };
 
-// coefficients.csv, results.csv, summary.csv, roc.csv, calibration.csv, net_benefit.csv,
-// net_benefit_thresholds.csv, cv.csv, dropped_features.csv, flow.csv, disclosure.csv, in this
-// order.
+// coefficients.csv, results.csv, summary.csv, roc.csv, calibration.csv, calibration_groups.csv,
+// net_benefit.csv, net_benefit_thresholds.csv, cv.csv, dropped_features.csv, flow.csv,
+// disclosure.csv, in this order.
 [[nodiscard]] std::vector<ReportTable> ReportTables(const study::Results& results);
 
 }  // namespace consilium::coordinator

@@ -168,7 +168,7 @@ Result<NetBenefitComparison> CompareOverCenters(
   for (const auto& [name, at] : counts) {
     if (!effects.empty() && at.threshold != comparison.threshold) {
       return Fail(ErrorCode::kInvalidArgument,
-                  fmt::format("net benefit: center {} was counted at threshold {}, the others at "
+                  fmt::format("center {} was counted at threshold {}, the others at "
                               "{}; compare one threshold at a time",
                               name, at.threshold, comparison.threshold));
     }
@@ -176,17 +176,17 @@ Result<NetBenefitComparison> CompareOverCenters(
     const std::optional<CenterEffect> effect = MeanAgainst(SumsAgainst(at, against));
     if (!effect || !(effect->variance > 0)) {
       return Fail(ErrorCode::kFailedPrecondition,
-                  fmt::format("net benefit at {}: all rows of center {} have the same difference "
-                              "against treat-{}, expected some that differ; choose a threshold "
-                              "inside its range of predictions",
-                              at.threshold, name, against == Against::kNone ? "none" : "all"));
+                  fmt::format("all rows of center {} have the same difference against treat-{}, "
+                              "expected some that differ; choose a threshold inside its range of "
+                              "predictions",
+                              name, against == Against::kNone ? "none" : "all"));
     }
     effects.push_back(*effect);
   }
   RandomEffectsOptions options;
   options.level = 0.90;
   Result<RandomEffects> combined = CombineEffects(effects, options);
-  if (!combined) return tl::unexpected<Error>(Within("net benefit", std::move(combined).error()));
+  if (!combined) return tl::unexpected<Error>(std::move(combined).error());
   comparison.effects = *std::move(combined);
   comparison.lower = comparison.effects.interval.low;
   comparison.upper = comparison.effects.interval.high;

@@ -85,7 +85,8 @@ struct NetBenefitComparison {
 };
 
 // counts: each center's at this threshold. Errors: kInvalidArgument (thresholds differ);
-// kFailedPrecondition (fewer than 2 centers; a center's rows do not vary: names it).
+// kFailedPrecondition (fewer than 2 centers; a center's rows do not vary: names it). The caller
+// says at which threshold.
 [[nodiscard]] Result<NetBenefitComparison> CompareOverCenters(
     const std::map<std::string, ThresholdCounts>& counts, Against against);
 

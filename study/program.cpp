@@ -689,6 +689,7 @@ class Assembler {
       row.prediction_interval_k2 = From(pooled->prediction_hts);
       row.tau2 = pooled->logit_auc.tau2;
       row.i2 = 100 * pooled->logit_auc.i2;
+      row.groups = one.score->groups;
       row.mean_internal = pooled->internal_mean;
       row.delta = pooled->delta;
       row.delta_ci95 = From(pooled->delta_interval);
@@ -738,7 +739,7 @@ class Assembler {
               all->lower > 0 ? "none" : "all", threshold);
         }
       } else {
-        test.sentence = fmt::format("Net benefit at {:.2f}: {}", threshold,
+        test.sentence = fmt::format("Net benefit at {:.2f}: {}.", threshold,
                                     none ? all.error().message : none.error().message);
       }
       results_.net_benefit_tests.push_back(std::move(test));

@@ -27,6 +27,10 @@ using federation::Total;
 
 constexpr double kNotTold = std::numeric_limits<double>::quiet_NaN();
 
+// A boundary between groups of risk, to the bit the threshold of a grid of hundredths: both cut the
+// rows at the same place, so that the minimum cell keeps both.
+double Tenth(int number) { return number * 10 / 100.0; }
+
 Block Column(std::string name, const std::vector<double>& values) {
   return {std::move(name), Eigen::Map<const Eigen::MatrixXd>(
                                values.data(), static_cast<Eigen::Index>(values.size()), 1)};
@@ -86,6 +90,23 @@ Result<ScoreInputs> ReadScore(const Query& query, Eigen::Index column_bound) {
   return inputs;
 }
 
+// Rows, events and the sum of the predicted risks by tenths of risk, [0, 0.1), [0.1, 0.2), ...; a
+// tenth without rows is left out. The gate adds neighbours together up to the minimum cell.
+Eigen::MatrixXd CalibrationGroups(const std::vector<double>& probabilities,
+                                  const std::vector<double>& outcome) {
+  Eigen::MatrixXd tenths = Eigen::MatrixXd::Zero(10, 3);
+  for (std::size_t i = 0; i < probabilities.size(); ++i) {
+    Eigen::Index at = 0;
+    while (at < 9 && probabilities[i] >= Tenth(static_cast<int>(at) + 1)) ++at;
+    tenths.row(at) += Eigen::RowVector3d(1, outcome[i], probabilities[i]);
+  }
+  std::vector<Eigen::Index> held;
+  for (Eigen::Index g = 0; g < tenths.rows(); ++g) {
+    if (tenths(g, 0) > 0) held.push_back(g);
+  }
+  return tenths(held, Eigen::all);
+}
+
 Release ReleaseOf(const std::vector<double>& eta, const std::vector<double>& outcome,
                   const ScoreInputs& inputs) {
   const auto n = static_cast<double>(eta.size());
@@ -126,6 +147,7 @@ Release ReleaseOf(const std::vector<double>& eta, const std::vector<double>& out
     }
     release.blocks.push_back({"net_benefit_counts", grid});
   }
+  release.blocks.push_back({"calibration_groups", CalibrationGroups(probabilities, outcome)});
   const auto roc = learning::MergedRoc(probabilities, outcome, 1);
   CONSILIUM_CHECK(roc.has_value(), "finite scores have a ROC curve");
   Eigen::MatrixXd curve(static_cast<Eigen::Index>(roc->size()), 2);
@@ -220,6 +242,15 @@ Score ReadRelease(const Release& release, const std::vector<double>& thresholds)
   calibration.intercept = ToldCoefficient(release, 5);
   calibration.slope = ToldCoefficient(release, 7);
   if (!std::isnan(calibration.expected)) score.calibration = calibration;
+  if (const Eigen::MatrixXd* groups = federation::Find(release.blocks, "calibration_groups");
+      groups != nullptr && groups->cols() == 3) {
+    for (Eigen::Index g = 0; g < groups->rows(); ++g) {
+      if (!((*groups)(g, 0) > 0)) continue;
+      score.groups.push_back({static_cast<std::int64_t>((*groups)(g, 0)),
+                              static_cast<std::int64_t>((*groups)(g, 1)),
+                              (*groups)(g, 2) / (*groups)(g, 0)});
+    }
+  }
   if (const Eigen::MatrixXd* grid = federation::Find(release.blocks, "net_benefit_counts");
       grid != nullptr && grid->cols() == 3) {
     for (Eigen::Index i = 0; i < grid->rows(); ++i) {
@@ -325,13 +356,15 @@ Task<std::optional<Score>> ScoreAt(Sums& sums, std::string site, FrozenModel mod
     query.inputs.push_back(learning::IndexBlock("columns", model.columns));
   }
   query.inputs.push_back({"coefficients", model.coefficients});
+  // First come, first kept above the minimum cell: what was registered, then the tenths, between
+  // which the calibration groups lie.
   std::vector<double> grid = thresholds;
-  for (int percent = 1; percent <= 99; ++percent) {
-    const double t = percent / 100.0;
-    if (t >= range_low && t <= range_high &&
-        std::find(thresholds.begin(), thresholds.end(), t) == thresholds.end())
+  const auto add = [&](double t) {
+    if (t >= range_low && t <= range_high && std::find(grid.begin(), grid.end(), t) == grid.end())
       grid.push_back(t);
-  }
+  };
+  for (int number = 1; number <= 9; ++number) add(Tenth(number));
+  for (int percent = 1; percent <= 99; ++percent) add(percent / 100.0);
   query.inputs.push_back(Column("thresholds", grid));
   auto asked = sums.Of(std::move(query));
   const Total total = co_await asked;

@@ -12,6 +12,7 @@
 #include "learning/calibration.h"
 #include "learning/lasso.h"
 #include "learning/net_benefit.h"
+#include "study/results.h"
 
 namespace consilium::study {
 
@@ -46,6 +47,7 @@ struct Score {
   learning::AucComponents auc;
   std::vector<learning::RocPoint> roc;
   std::optional<learning::Calibration> calibration;
+  std::vector<CalibrationGroup> groups;  // rising risk, tenths added together to the minimum cell
   std::vector<learning::ThresholdCounts>
       thresholds;                                // the pre-registered ones that could be released
   std::vector<learning::ThresholdCounts> curve;  // all released, ascending

@@ -73,12 +73,26 @@ Scratch* ConsoleRun::scratch_ = nullptr;
 Told* ConsoleRun::told_ = nullptr;
 
 TEST_F(ConsoleRun, WritesEveryFileAndSaysWhereTheReportIs) {
-  for (const char* file :
-       {"report.json", "report.html", "run.json", "log.consilium", "coefficients.csv",
-        "results.csv", "summary.csv", "roc.csv", "calibration.csv", "net_benefit.csv",
-        "net_benefit_thresholds.csv", "cv.csv", "dropped_features.csv", "flow.csv",
-        "disclosure.csv", "ledgers/north.jsonl", "ledgers/east.jsonl", "ledgers/south.jsonl",
-        "ledgers/west.jsonl"}) {
+  for (const char* file : {"report.json",
+                           "report.html",
+                           "run.json",
+                           "log.consilium",
+                           "coefficients.csv",
+                           "results.csv",
+                           "summary.csv",
+                           "roc.csv",
+                           "calibration.csv",
+                           "calibration_groups.csv",
+                           "net_benefit.csv",
+                           "net_benefit_thresholds.csv",
+                           "cv.csv",
+                           "dropped_features.csv",
+                           "flow.csv",
+                           "disclosure.csv",
+                           "ledgers/north.jsonl",
+                           "ledgers/east.jsonl",
+                           "ledgers/south.jsonl",
+                           "ledgers/west.jsonl"}) {
     EXPECT_FALSE(Study().Read(std::string("out/") + file).empty()) << file;
   }
   EXPECT_NE(told_->out.find("out/report.html"), std::string::npos) << told_->out;

@@ -61,6 +61,30 @@ TEST(ReportTables, CoefficientsHaveThePublishedColumnsAndTheFeatureSetLast) {
   }
 }
 
+TEST(ReportTables, CalibrationGroupsStandInATableOfTheirOwn) {
+  const study::Results results = SampleResults();
+  const Lines lines = Read(results, "calibration_groups.csv");
+  const std::vector<std::string> header = {"model",    "features",  "harmonization",
+                                           "held_out", "group",     "n",
+                                           "events",   "mean_risk", "observed_share"};
+  ASSERT_EQ(lines.front(), header);
+  std::size_t at = 1;
+  for (const study::CalibrationRow& row : results.calibration) {
+    for (std::size_t g = 0; g < row.groups.size(); ++g, ++at) {
+      ASSERT_LT(at, lines.size());
+      const study::CalibrationGroup& group = row.groups[g];
+      EXPECT_EQ(lines[at][3], row.key.held_out);
+      EXPECT_EQ(lines[at][4], std::to_string(g + 1));
+      EXPECT_EQ(lines[at][5], std::to_string(group.n));
+      EXPECT_EQ(ToDouble(lines[at][7]), group.mean_risk);
+      EXPECT_EQ(ToDouble(lines[at][8]) * static_cast<double>(group.n),
+                static_cast<double>(group.events));
+    }
+  }
+  EXPECT_EQ(at, lines.size());
+  EXPECT_GT(at, 1U);
+}
+
 TEST(ReportTables, ResultsCarryTheSameDoublesAndEmptyFieldsWhereNothingIsDefined) {
   const study::Results results = SampleResults();
   const Lines lines = Read(results, "results.csv");
@@ -86,7 +110,7 @@ TEST(ReportTables, ResultsCarryTheSameDoublesAndEmptyFieldsWhereNothingIsDefined
 
 TEST(ReportTables, EveryTableHasAHeaderAndLinesOfItsWidth) {
   const std::vector<ReportTable> tables = ReportTables(SampleResults());
-  ASSERT_EQ(tables.size(), 11u);
+  ASSERT_EQ(tables.size(), 12u);
   for (const ReportTable& table : tables) {
     EXPECT_GT(ReadCsv(table.file_name, table.csv).size(), 1u) << table.file_name;
   }
