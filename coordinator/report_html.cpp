@@ -299,6 +299,14 @@ std::string ClassCount(const Json& row, const char* key) {
   return std::isfinite(count) ? Whole(count) : "&lt;5";
 }
 
+// What must be said about the choice of lambda.
+std::string FitNote(const Json& row) {
+  std::string note = Flag(row, "single_row_decides") ? "one row decides the choice of \u03BB" : "";
+  const std::string ended = EscapeHtml(Text(row, "path_ended"));
+  if (!note.empty() && !ended.empty()) note += "; ";
+  return note + ended;
+}
+
 std::string RowNote(const Json& row) {
   std::string note;
   const auto add = [&](const std::string& sentence) {
@@ -308,7 +316,7 @@ std::string RowNote(const Json& row) {
   };
   if (const std::string status = Text(row, "status"); status != "ok") add(EscapeHtml(status));
   add(EscapeHtml(Text(row, "reason")));
-  if (Flag(row, "single_row_decides")) add("one row decides the choice of \u03BB");
+  add(FitNote(row));
   return note;
 }
 
@@ -934,7 +942,7 @@ class Page {
       table.Row({NameText(Text(*row, "held_out")), EscapeHtml(Text(*row, "lambda_rule")),
                  Short(Number(*row, "lambda")), Whole(Number(*row, "nonzero")),
                  Whole(Number(*row, "path_length")), Short(Number(*row, "kkt_residual")),
-                 Flag(*row, "single_row_decides") ? "one row decides the choice of \u03BB" : ""});
+                 FitNote(*row)});
     }
     table.End();
     if (has_cv_) {

@@ -190,6 +190,7 @@ void Write(Writer& json, const study::ResultRow& row) {
   json.Field("counts", row.counts);
   json.Field("single_row_decides", row.single_row_decides);
   json.Field("true_external_auc", row.true_external_auc.value_or(study::kNotDefined));
+  json.Field("path_ended", row.path_ended);
   json.EndObject();
 }
 

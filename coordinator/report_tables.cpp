@@ -85,7 +85,8 @@ std::string Rows(const study::Results& results) {
                    "path_length",
                    "counts",
                    "single_row_decides",
-                   "true_external_auc"});
+                   "true_external_auc",
+                   "path_ended"});
   for (const study::ResultRow& row : results.rows) {
     csv.Key(row.key).Text(row.institution).Text(row.lambda_rule).Flag(row.primary);
     csv.Text(Name(row.status)).Text(row.reason);
@@ -96,7 +97,7 @@ std::string Rows(const study::Results& results) {
     csv.Number(row.degradation).Range(row.degradation_ci);
     csv.Number(row.lambda).Count(row.nonzero).Number(row.kkt_residual).Count(row.path_length);
     csv.Flag(row.counts).Flag(row.single_row_decides);
-    csv.Number(row.true_external_auc.value_or(study::kNotDefined)).EndLine();
+    csv.Number(row.true_external_auc.value_or(study::kNotDefined)).Text(row.path_ended).EndLine();
   }
   return csv.Take();
 }
@@ -161,7 +162,6 @@ std::string Calibration(const study::Results& results) {
   return csv.Take();
 }
 
-std::string NetBenefit(const study::Results& results) {
 std::string CalibrationGroups(const study::Results& results) {
   TableWriter csv({"model", "features", "harmonization", "held_out", "group", "n", "events",
                    "mean_risk", "observed_share"});
@@ -175,6 +175,7 @@ std::string CalibrationGroups(const study::Results& results) {
   return csv.Take();
 }
 
+std::string NetBenefit(const study::Results& results) {
   TableWriter csv(
       {"model", "features", "harmonization", "held_out", "threshold", "net_benefit", "treat_all"});
   for (const study::NetBenefitCurve& curve : results.net_benefit_curves) {
@@ -255,8 +256,8 @@ std::vector<ReportTable> ReportTables(const study::Results& results) {
       {"summary.csv", Summary(results)},
       {"roc.csv", Roc(results)},
       {"calibration.csv", Calibration(results)},
-      {"net_benefit.csv", NetBenefit(results)},
       {"calibration_groups.csv", CalibrationGroups(results)},
+      {"net_benefit.csv", NetBenefit(results)},
       {"net_benefit_thresholds.csv", NetBenefitThresholds(results)},
       {"cv.csv", Cv(results)},
       {"dropped_features.csv", Dropped(results)},

@@ -83,6 +83,7 @@ struct Fit {
   bool has_curvature = false;
   double kkt_residual = 0;
   int rounds = 0;
+  std::optional<Unconverged> unconverged;  // the first lambda that stays open, if one does
 
   [[nodiscard]] double rows() const { return input.moments.rows; }
   [[nodiscard]] Eigen::Index p() const { return input.moments.mean.size(); }
@@ -193,7 +194,8 @@ void LearnCurvature(const PathPoint& from, const PathPoint& to, Curvature& own) 
 }
 
 // Brings lambdas [first, last) of one fit to their optimum. The points come back closed in
-// fit.points.
+// fit.points; of a lambda that does not reach its tolerance, fit.unconverged tells, and neither it
+// nor a later one comes back.
 Task<int> AdvanceBlock(Sums& sums, Fit& fit, const std::vector<double>& lambda, std::size_t first,
                        std::size_t last, LassoOptions options) {
   const std::size_t count = last - first;
@@ -306,15 +308,9 @@ Task<int> AdvanceBlock(Sums& sums, Fit& fit, const std::vector<double>& lambda, 
   }
   for (std::size_t k = 0; k < count; ++k) {
     if (!open[k].closed) {
-      const double residual = KktResidual(open[k].point, lambda[first + k]);
-      co_return Fail(
-          ErrorCode::kFailedPrecondition,
-          fmt::format(
-              "fit '{}': lambda {} of the path did not reach KKT residual {} in {} rounds (it is "
-              "at {}); "
-              "the classes may be separable: raise lambda_min_ratio or kkt_tolerance in the study",
-              fit.input.scope.fit, first + k + 1, options.kkt_tolerance, options.iterations_max,
-              residual));
+      fit.unconverged = Unconverged{fit.input.scope.fit, static_cast<int>(first + k), rounds,
+                                    KktResidual(open[k].point, lambda[first + k])};
+      break;
     }
     fit.points.push_back(std::move(open[k].point));
   }
@@ -435,9 +431,13 @@ Task<LassoPath> FitLassoPath(Sums& sums, LassoFitInput full, std::vector<LassoFi
     }
     path.rounds += slowest;
     end = last;
+    for (const Fit& fit : fits) {
+      if (fit.points.size() >= end) continue;
+      end = fit.points.size();
+      path.unconverged = fit.unconverged;
+    }
     // glmnet ends its path where the deviance no longer changes or is all explained.
-    for (std::size_t l = std::max<std::size_t>(first, kGlmnetLambdasBeforeStop - 1); l < last;
-         ++l) {
+    for (std::size_t l = std::max<std::size_t>(first, kGlmnetLambdasBeforeStop - 1); l < end; ++l) {
       if (explained(l) > kGlmnetDevianceExplained) {
         path.stopped = "deviance explained";
       } else if (explained(l) - explained(l - 1) < kGlmnetDevianceFlat) {
@@ -456,11 +456,18 @@ Task<LassoPath> FitLassoPath(Sums& sums, LassoFitInput full, std::vector<LassoFi
         going = false;
       }
     }
+    if (!going) {
+      path.unconverged.reset();  // the path ends before that lambda anyway
+    } else if (path.unconverged) {
+      path.stopped = "not converged";
+      going = false;
+      if (end < 2) end = 0;
+    }
   }
   lambda.resize(end);
   path.lambda = std::move(lambda);
-  if (fits.size() > 1) {
-    CrossValidate(fits, end, path.cvm, path.cvsd);
+  if (fits.size() > 1) CrossValidate(fits, end, path.cvm, path.cvsd);
+  if (path.cvm.size() > 0) {
     Eigen::Index best = 0;
     for (Eigen::Index l = 1; l < path.cvm.size(); ++l) {
       if (path.cvm(l) < path.cvm(best)) best = l;

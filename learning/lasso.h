@@ -11,6 +11,7 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -61,8 +62,16 @@ struct LassoFit {
   double null_deviance = 0;       // mean
 };
 
+// The lambda at which a path had to end, in the fit that did not come to its optimum there.
+struct Unconverged {
+  std::string fit;          // its scope's name: the fit on all training rows, or of one fold
+  int lambda = 0;           // place on the path, from 0
+  int rounds = 0;           // that it was given
+  double kkt_residual = 0;  // reached, in units of the gradient (1/n)
+};
+
 struct LassoPath {
-  std::vector<double> lambda;  // decreasing; what was computed
+  std::vector<double> lambda;  // decreasing; what was computed. Empty: see `unconverged`
   LassoFit full;
   std::vector<LassoFit> folds;  // in the order of the inputs
   Eigen::VectorXd cvm, cvsd;    // mean cross-validated deviance and its standard error (cv.glmnet)
@@ -70,12 +79,15 @@ struct LassoPath {
   int index_1se = 0;            // lambda.1se: the largest lambda with cvm <= min + its cvsd
   int rounds = 0;
   std::string stopped;  // why the path ended: "last lambda", "deviance explained", "deviance flat",
-                        // "cross-validation rose"
+                        // "cross-validation rose", "not converged"
+  // Only if `stopped` is "not converged": the path ends before this lambda, as glmnet gives the
+  // path so far with a warning. At the first lambda with coefficients (place 1) or before it there
+  // is no path: `lambda` and every list of points are empty.
+  std::optional<Unconverged> unconverged;
 };
 
 // full: scope without a left-out fold. folds: may be empty (then no cross-validation).
-// Errors: kFailedPrecondition (one class only in a training set, or no convergence: names the fit
-// and lambda).
+// Errors: kFailedPrecondition (one class only in a training set: names the fit).
 [[nodiscard]] federation::Task<LassoPath> FitLassoPath(federation::Sums& sums, LassoFitInput full,
                                                        std::vector<LassoFitInput> folds,
                                                        LassoOptions options);

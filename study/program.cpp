@@ -229,12 +229,25 @@ Task<TrainingSet> PrepareTrainingSet(Sums& sums, const Study& study, const Colum
 struct ModelFit {
   std::string model;
   LambdaRule lambda_rule = LambdaRule::kMin;
+  // Of a path without a lambda (LassoPath::unconverged) only path_ended is filled below.
   std::shared_ptr<const learning::LassoPath> path;
   int index = 0;
   learning::InternalAucSums internal;
   bool single_row_decides = false;  // of lambda.min
   Eigen::VectorXd coefficients;     // [1 + p] original scale
+  std::string path_ended;           // why before its time; empty if the path ended by its rules
+
+  [[nodiscard]] bool was_made() const { return !path->lambda.empty(); }
 };
+
+std::string PathEnded(const learning::LassoPath& path, const Model& model) {
+  if (!path.unconverged) return {};
+  const learning::Unconverged& at = *path.unconverged;
+  return fmt::format(
+      "path ended at lambda {} of {}: not converged to {} after {} rounds; KKT "
+      "residual {:.2g} (fit '{}')",
+      at.lambda + 1, model.lambda_count, model.kkt_tolerance, at.rounds, at.kkt_residual, at.fit);
+}
 
 struct Group {
   std::string features, harmonization;
@@ -307,12 +320,18 @@ Task<int> FitGroup(Sums& sums, const Study& study, const Pattern& pattern,
     fit.model = model.name;
     fit.lambda_rule = model.lambda_rule;
     fit.path = paths[key];
+    fit.path_ended = PathEnded(*fit.path, model);
+    if (!fit.was_made()) {
+      group.fits.push_back(std::move(fit));
+      continue;
+    }
     fit.index = model.lambda_rule == LambdaRule::kMin ? fit.path->index_min : fit.path->index_1se;
     const auto at = static_cast<std::size_t>(fit.index);
     fit.coefficients = learning::OriginalScale(fit.path->full.points[at], group.full.input.moments);
     group.fits.push_back(std::move(fit));
   }
   for (ModelFit& fit : group.fits) {
+    if (!fit.was_made()) continue;
     std::vector<learning::PathPoint> points;
     for (const learning::LassoFit& fold : fit.path->folds)
       points.push_back(fold.points[static_cast<std::size_t>(fit.index)]);
@@ -549,39 +568,49 @@ class Assembler {
 
   void FillRow(const Scored& one, bool primary, learning::VerdictCenter& center) {
     const Pattern& pattern = patterns_[one.group->pattern];
-    const auto at = static_cast<std::size_t>(one.fit->index);
-    const learning::PathPoint& point = one.fit->path->full.points[at];
     ResultRow row;
     row.key = {one.fit->model, one.group->features, one.group->harmonization, one.held_out};
     row.institution = InstitutionOf(one.held_out);
     row.lambda_rule = Word(one.fit->lambda_rule);
     row.primary = primary;
-    row.lambda = one.fit->path->lambda[at];
-    row.nonzero = (point.beta.array() != 0).count();
-    row.kkt_residual = one.fit->path->full.kkt_residual;
-    row.path_length = static_cast<std::int64_t>(one.fit->path->lambda.size());
-    row.single_row_decides = one.fit->single_row_decides;
     center.center.name = one.held_out;
     center.center.other_institution = OtherInstitution(pattern, one.held_out);
-    center.center.internal = InternalOf(one.fit->internal);
-    if (center.center.internal) {
-      row.internal_auc = center.center.internal->value;
-      row.internal_auc_ci = From(center.center.internal->interval);
-    }
-    if (const auto histogram = learning::AucOfHistogram(HistogramOf(one.fit->internal.histogram));
-        histogram.has_value()) {
-      row.internal_auc_pooled = histogram->value;
-      row.internal_auc_pooled_bound = histogram->error_bound;
-    }
     if (const auto truth = study_.known_external_auc.find(one.held_out);
         truth != study_.known_external_auc.end()) {
       row.true_external_auc = truth->second;
     }
-    FillExternal(one, row, center);
+    if (one.fit->was_made()) {
+      FillInternal(*one.fit, row, center);
+      FillExternal(one, row, center);
+    } else {
+      row.status = RowStatus::kNotRun;
+      row.reason = one.fit->path_ended;
+      center.center.absence = "its model did not converge";
+    }
     const auto why_not = learning::WhyNotCounting(center.center);
     row.counts = !why_not;
     if (why_not && row.reason.empty()) row.reason = "does not count: " + *why_not;
     results_.rows.push_back(std::move(row));
+  }
+
+  void FillInternal(const ModelFit& fit, ResultRow& row, learning::VerdictCenter& center) {
+    const auto at = static_cast<std::size_t>(fit.index);
+    row.lambda = fit.path->lambda[at];
+    row.nonzero = (fit.path->full.points[at].beta.array() != 0).count();
+    row.kkt_residual = fit.path->full.kkt_residual;
+    row.path_length = static_cast<std::int64_t>(fit.path->lambda.size());
+    row.path_ended = fit.path_ended;
+    row.single_row_decides = fit.single_row_decides;
+    center.center.internal = InternalOf(fit.internal);
+    if (center.center.internal) {
+      row.internal_auc = center.center.internal->value;
+      row.internal_auc_ci = From(center.center.internal->interval);
+    }
+    if (const auto histogram = learning::AucOfHistogram(HistogramOf(fit.internal.histogram));
+        histogram.has_value()) {
+      row.internal_auc_pooled = histogram->value;
+      row.internal_auc_pooled_bound = histogram->error_bound;
+    }
   }
 
   void FillExternal(const Scored& one, ResultRow& row, learning::VerdictCenter& center) {
@@ -660,6 +689,7 @@ class Assembler {
       if (!from.slope)
         row.reason = "no slope: the linear predictor is constant or separates the classes";
       row.brier = from.brier;
+      row.groups = one.score->groups;
       results_.calibration.push_back(std::move(row));
     }
     NetBenefitCurve curve{key, {}};
@@ -689,7 +719,6 @@ class Assembler {
       row.prediction_interval_k2 = From(pooled->prediction_hts);
       row.tau2 = pooled->logit_auc.tau2;
       row.i2 = 100 * pooled->logit_auc.i2;
-      row.groups = one.score->groups;
       row.mean_internal = pooled->internal_mean;
       row.delta = pooled->delta;
       row.delta_ci95 = From(pooled->delta_interval);
@@ -774,6 +803,14 @@ class Assembler {
       results_.verdict.sentence = results_.verdict.sentences.front();
       results_.verdict.sentences.erase(results_.verdict.sentences.begin());
     }
+    for (const ResultRow& row : results_.rows) {
+      if (!row.primary) continue;
+      const bool made = row.status != RowStatus::kNotRun;
+      const std::string& said = made ? row.path_ended : row.reason;
+      if (said.empty()) continue;
+      results_.verdict.sentences.push_back(
+          fmt::format("Held out {}: {}{}.", row.key.held_out, made ? "" : "not run: ", said));
+    }
     return {};
   }
 
@@ -785,6 +822,9 @@ class Assembler {
       const std::string held_out = Join(patterns_[group.pattern].held_out, "+");
       for (const ModelFit& fit : group.fits) {
         const FitKey key{fit.model, group.features, group.harmonization, held_out};
+        for (const auto& [column, reason] : group.columns.dropped)
+          results_.dropped_features.push_back({key, column, reason});
+        if (!fit.was_made()) continue;
         const auto at = static_cast<std::size_t>(fit.index);
         const double lambda = fit.path->lambda[at];
         results_.coefficients.push_back({key, lambda, "(Intercept)", fit.coefficients(0)});
@@ -805,8 +845,6 @@ class Assembler {
         curve.lambda_min = fit.path->lambda[static_cast<std::size_t>(fit.path->index_min)];
         curve.lambda_1se = fit.path->lambda[static_cast<std::size_t>(fit.path->index_1se)];
         results_.cv.push_back(std::move(curve));
-        for (const auto& [column, reason] : group.columns.dropped)
-          results_.dropped_features.push_back({key, column, reason});
       }
     }
   }
@@ -915,7 +953,9 @@ Task<Results> RunStudy(Sums& sums, const Study& study) {
   }
   {
     std::vector<Task<int>> tasks;
-    for (Scored& one : scored) tasks.push_back(ScoreOne(sums, study, one));
+    for (Scored& one : scored) {
+      if (one.fit->was_made()) tasks.push_back(ScoreOne(sums, study, one));
+    }
     for (auto& [site, one] : flow) tasks.push_back(FlowOne(sums, site, one));
     WhenAll<int> scoring(std::move(tasks));
     const std::vector<Result<int>> done = co_await scoring;

@@ -34,7 +34,7 @@ enum class RowStatus {
   kTooFew,    // "too few": fewer than 5 events or non-events at the held-out center
   kOneClass,  // "one class": no event or no non-event
   kMissing,   // "missing": the held-out center did not answer
-  kNotRun,    // "not run": the fit was not made; `reason` says why
+  kNotRun,    // "not run": the fit was not made, the center not asked; `reason` says why
 };
 
 [[nodiscard]] constexpr std::string_view Name(RowStatus status) {
@@ -91,6 +91,9 @@ struct ResultRow {
   bool counts = false;                // (d) another institution, untouched, m and n >= 10
   bool single_row_decides = false;    // without one row lambda.min would be 1.5 times another
   std::optional<double> true_external_auc;  // generated studies only
+  // "path ended at lambda 41 of 100: ...": its fit did not converge there, and the lambda was
+  // chosen among those before. Empty: the path ended by its own rules.
+  std::string path_ended;
 };
 
 // One model x features x harmonization over its held-out centers; pooled numbers need k >= 3.

@@ -94,6 +94,7 @@ struct SmallStudyOptions {
   bool fold_column = false;           // false: keyed folds
   bool combat = true;                 // beside none
   double kkt_tolerance = 1e-8;
+  std::string more_models;  // lines of `models:` beside the lasso's
   std::vector<std::string> sites = {"north", "east", "south", "west"};
 };
 
@@ -110,6 +111,7 @@ inline std::string SmallStudyYaml(const SmallStudyOptions& options = {}) {
   yaml += fmt::format(
       "models:\n  lasso: {{method: lasso, lambda: min, lambda_count: 20, kkt_tolerance: {}}}\n",
       options.kkt_tolerance);
+  yaml += options.more_models;
   yaml += fmt::format("folds: {{count: 5{}}}\n", options.fold_column ? ", column: fold" : "");
   if (options.leave_one_center_out) {
     yaml += fmt::format("design: leave-one-center-out\nconsents: [{}]\n",

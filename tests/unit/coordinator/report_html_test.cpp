@@ -84,6 +84,18 @@ TEST(ReportHtml, GeneratedStudiesShowTheTruthBesideTheEstimateAndOthersHaveNoSuc
   EXPECT_NE(page.find(">0.679<"), std::string::npos);
 }
 
+TEST(ReportHtml, APathThatEndedEarlyIsSaidBesideItsFit) {
+  study::Results results = SampleResults();
+  EXPECT_EQ(Html(results).find("not converged"), std::string::npos);
+  for (study::ResultRow& row : results.rows)
+    row.path_ended = "path ended at lambda 41 of 100: not converged to 1e-08 <";
+  const std::string page = WithoutScripts(Html(results));
+  const std::string said = "path ended at lambda 41 of 100: not converged to 1e-08 &lt;<";
+  const auto first = page.find(said);
+  ASSERT_NE(first, std::string::npos);
+  EXPECT_NE(page.find(said, first + 1), std::string::npos);  // with the results, and with the fits
+}
+
 TEST(ReportHtml, HostileNamesNeverBecomeMarkup) {
   const std::string hostile = "x\"'></script><script>alert(1)</script><img src=x onerror=alert(2)>";
   study::Results results = SampleResults();

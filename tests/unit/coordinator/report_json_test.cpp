@@ -49,7 +49,8 @@ TEST(ReportJson, HasEveryKeyThatTheFormatPromises) {
                           "path_length",
                           "counts",
                           "single_row_decides",
-                          "true_external_auc"}) {
+                          "true_external_auc",
+                          "path_ended"}) {
     EXPECT_TRUE(report["results"][0].contains(key)) << key;
   }
   for (const char* key : {"k", "expit_mu", "ci", "prediction_interval", "prediction_interval_k2",
