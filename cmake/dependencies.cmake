@@ -6,6 +6,7 @@ find_package(tl-expected REQUIRED)
 find_package(yaml-cpp REQUIRED)
 find_package(nlohmann_json REQUIRED)
 find_package(CLI11 REQUIRED)
+find_package(SQLiteCpp REQUIRED)
 find_package(OpenSSL 3 REQUIRED COMPONENTS Crypto SSL)
 # Debian's own CMake package of gRPC finds protobuf by module.
 set(protobuf_MODULE_COMPATIBLE ON)

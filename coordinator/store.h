@@ -46,7 +46,8 @@ inline constexpr int kStoreSchemaVersion = 1;
 inline constexpr std::uint64_t kStoredRecordBytesMax = std::uint64_t{1} << 30;
 // One opaque blob, study file or artifact. Longer ones are refused: kResourceExhausted.
 inline constexpr std::uint64_t kStoredBlobBytesMax = std::uint64_t{512} << 20;
-// A name, key, code, role or file name. Empty or longer ones are refused: kInvalidArgument.
+// A name, key, code, role, serial or file name. Empty or longer ones, or with a control character,
+// are refused: kInvalidArgument. A file name is one without a folder.
 inline constexpr std::size_t kStoredNameBytesMax = 256;
 
 struct StoreOptions {

@@ -17,6 +17,7 @@ packages=(
   g++ cmake ninja-build ccache pkg-config ca-certificates
   libeigen3-dev libfmt-dev libexpected-dev libyaml-cpp-dev nlohmann-json3-dev libcli11-dev
   libssl-dev
+  libsqlitecpp-dev libsqlite3-dev
   libgtest-dev librapidcheck-dev libbenchmark-dev
 )
 node_major_min=18          # web/package.json, "engines"
