@@ -66,6 +66,22 @@ Result<void> WriteFile(const std::filesystem::path& path, std::string_view text)
   return {};
 }
 
+Result<void> CheckWritable(const std::filesystem::path& folder) {
+  std::error_code error;
+  const std::filesystem::path whole = std::filesystem::absolute(folder, error);
+  std::filesystem::path at = whole;
+  while (!std::filesystem::exists(at, error) && at.has_relative_path()) at = at.parent_path();
+  const auto no = [&](std::string_view why) {
+    return Fail(ErrorCode::kUnavailable,
+                fmt::format("{}: cannot be written into ({}{}); choose another --out",
+                            folder.string(), at == whole ? "" : at.string() + ": ", why));
+  };
+  if (!std::filesystem::is_directory(at, error)) return no("not a folder");
+  errno = 0;
+  if (::access(at.c_str(), W_OK | X_OK) != 0) return no(Why());
+  return {};
+}
+
 Result<std::size_t> WholeRecordBytes(std::span<const std::uint8_t> log) {
   std::size_t whole = 0;
   for (std::uint64_t number = 0; whole < log.size(); ++number) {

@@ -21,6 +21,10 @@ namespace consilium::console {
 // Errors: kUnavailable (names the path and the reason: no space, read-only, ...).
 [[nodiscard]] Result<void> WriteFile(const std::filesystem::path& path, std::string_view text);
 
+// Can files be written into `folder`, or could it be made? Nothing is made or written.
+// Errors: kUnavailable (names the path and the reason: a file in the way, no right, read-only).
+[[nodiscard]] Result<void> CheckWritable(const std::filesystem::path& folder);
+
 // How many bytes of a log that a killed run left are whole records: a torn last record is not
 // counted. Errors: kDataLoss (a record before the last is damaged: what follows it would be lost).
 [[nodiscard]] Result<std::size_t> WholeRecordBytes(std::span<const std::uint8_t> log);

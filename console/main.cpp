@@ -187,6 +187,7 @@ void PrintSummary(const study::Results& results, const fs::path& out) {
                Figure(row.external_auc), interval, Figure(row.degradation),
                row.true_external_auc ? fmt::format("   truth {:.3f}", *row.true_external_auc) : "",
                row.primary ? "  *" : "", row.reason.empty() ? "" : "  (" + row.reason + ")");
+    if (!row.path_ended.empty()) fmt::print("  {}\n", row.path_ended);
     truth = truth || row.true_external_auc.has_value();
   }
   fmt::print("* the pre-registered primary analysis{}\n",
@@ -257,14 +258,12 @@ int Simulate(const SimulateArguments& arguments, const Screen& screen) {
     return screen.Report({ErrorCode::kInvalidArgument,
                           "simulate needs a --site NAME=COHORT.yaml for each site of the study"},
                          kUsage);
+  const fs::path out = arguments.out, log_path = out / "log.consilium";
+  if (const auto writable = CheckWritable(out); !writable) return screen.Report(writable.error());
   auto loaded = Load(arguments.study, *sites, arguments.data);
   if (!loaded) return screen.Report(loaded.error());
-  if (!screen.json) {
-    for (const std::string& note : loaded->notes) fmt::print(stderr, "note: {}\n", note);
-  }
   study::Study study = loaded->study;
   if (arguments.no_masks) study.privacy.masks = false;
-  const fs::path out = arguments.out, log_path = out / "log.consilium";
   Bytes resume;
   if (arguments.resume && fs::exists(log_path)) {
     const auto text = ReadFile(log_path);
@@ -277,6 +276,12 @@ int Simulate(const SimulateArguments& arguments, const Screen& screen) {
   }
   auto log = LogFile::Open(log_path, resume.size());
   if (!log) return screen.Report(log.error());
+  // Told with the first round: nothing stands before an error of the files or a refusal.
+  std::vector<std::string> notes = screen.json ? std::vector<std::string>() : loaded->notes;
+  const auto tell_notes = [&notes] {
+    for (const std::string& note : notes) fmt::print(stderr, "note: {}\n", note);
+    notes.clear();
+  };
   ProgressLine line(screen, study.models.empty() ? 100 : study.models.front().lambda_count);
   simulation::LocalOptions options;
   options.threads = arguments.threads > 0
@@ -288,11 +293,15 @@ int Simulate(const SimulateArguments& arguments, const Screen& screen) {
                        {reinterpret_cast<const char*>(words.data()), words.size()});
     };
   }
-  options.progress = [&line](const simulation::Progress& progress) { line.Show(progress); };
+  options.progress = [&](const simulation::Progress& progress) {
+    tell_notes();
+    line.Show(progress);
+  };
   const auto outcome =
       simulation::RunLocally(study, loaded->text, std::move(loaded->sites), **log, options, resume);
   line.End();
   if (!outcome) return screen.Report(outcome.error());
+  tell_notes();
   if (const auto written = WriteReport(out, outcome->results); !written)
     return screen.Report(written.error());
   for (const auto& [site, lines] : outcome->ledgers) {

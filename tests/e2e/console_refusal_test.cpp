@@ -333,6 +333,7 @@ TEST_P(WrongInput, IsRefusedBeforeAnyRoundWithAMessageThatHelps) {
   for (const std::string& words : wrong.said)
     EXPECT_NE(told.err.find(words), std::string::npos) << "'" << words << "' in\n" << told.err;
   EXPECT_EQ(told.out, "");
+  EXPECT_EQ(told.err.find("note:"), std::string::npos) << told.err;
   for (const char* file :
        {"out/log.consilium", "out/report.json", "out/run.json", "out/coefficients.csv"}) {
     EXPECT_FALSE(scratch.Has(file)) << file;
