@@ -4,46 +4,12 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
-#include <optional>
 
 #include "console/files.h"
-#include "site_agent/cohort_file.h"
-#include "site_agent/cohort_table.h"
+#include "site_agent/cohort_folder.h"
 #include "study/study_file.h"
 
 namespace consilium::console {
-namespace {
-
-struct SiteFiles {
-  site_agent::CohortFile file;
-  std::string radiomics;
-  std::optional<std::string> clinical;
-};
-
-Result<SiteFiles> ReadSite(const std::string& name, const std::filesystem::path& path,
-                           const std::filesystem::path& data) {
-  const auto text = ReadFile(path, std::uintmax_t{1} << 20);
-  CONSILIUM_TRY(text);
-  auto file = site_agent::ParseCohortFile(*text, path.string());
-  CONSILIUM_TRY(file);
-  if (file->site != name) {
-    return Fail(ErrorCode::kInvalidArgument,
-                fmt::format("{}: it is the cohort file of site '{}'; expected '{}', as --site says",
-                            path.string(), file->site, name));
-  }
-  SiteFiles files{std::move(*file), {}, std::nullopt};
-  auto radiomics = ReadFile(data / files.file.radiomics);
-  CONSILIUM_TRY(radiomics);
-  files.radiomics = std::move(*radiomics);
-  if (files.file.clinical) {
-    auto clinical = ReadFile(data / *files.file.clinical);
-    CONSILIUM_TRY(clinical);
-    files.clinical = std::move(*clinical);
-  }
-  return files;
-}
-
-}  // namespace
 
 Result<std::map<std::string, std::filesystem::path>> ParseSites(
     const std::vector<std::string>& arguments) {
@@ -80,7 +46,7 @@ Result<LoadedStudy> Load(const std::filesystem::path& study_path,
                                      fmt::join(loaded.study.sites, ", ")));
     }
   }
-  std::map<std::string, SiteFiles> files;
+  std::map<std::string, site_agent::CohortTables> files;
   for (const std::string& name : loaded.study.sites) {
     const auto given = sites.find(name);
     if (given == sites.end()) {
@@ -88,7 +54,7 @@ Result<LoadedStudy> Load(const std::filesystem::path& study_path,
           "site {}: the study names it, but there is no --site {}=COHORT.yaml", name, name));
       continue;
     }
-    auto read = ReadSite(name, given->second, data);
+    auto read = site_agent::ReadCohort(given->second, data, name, "--site");
     if (!read) {
       problems.push_back(fmt::format("site {}: {}", name, read.error().message));
       continue;
@@ -97,8 +63,7 @@ Result<LoadedStudy> Load(const std::filesystem::path& study_path,
   }
   if (problems.empty()) {
     // The order of columns is that of the first site's header; names only.
-    const SiteFiles& first = files.at(loaded.study.sites.front());
-    const auto header = site_agent::RadiomicsHeader(first.file, first.radiomics);
+    const auto header = site_agent::RadiomicsHeader(files.at(loaded.study.sites.front()));
     CONSILIUM_TRY(header);
     auto resolved = study::ResolveFeatures(loaded.study, *header);
     CONSILIUM_TRY(resolved);
@@ -108,10 +73,7 @@ Result<LoadedStudy> Load(const std::filesystem::path& study_path,
       local.secret = site.file.site_key.empty()
                          ? site_agent::IdentityFromSeed(name, loaded.study.seed).secret
                          : site.file.site_key;
-      site_agent::CohortCheck check = site_agent::CheckCohort(
-          site.file, loaded.study, site.radiomics,
-          site.clinical ? std::optional<std::string_view>(*site.clinical) : std::nullopt,
-          local.secret);
+      site_agent::CohortCheck check = site_agent::CheckCohort(site, loaded.study, local.secret);
       for (const std::string& problem : check.problems) problems.push_back(problem);
       for (const std::string& note : check.notes) loaded.notes.push_back(note);
       if (check.cohort) local.cohort = std::move(*check.cohort);

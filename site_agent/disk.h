@@ -67,8 +67,7 @@ class AppendFile {
   bool broken_ = false;
 };
 
-// A lock that one process holds on a file, until it ends or drops this. Several readers of
-// LockHolder do not disturb.
+// A lock that one process holds on a file, until it ends or drops this (fcntl, F_OFD_SETLK).
 class FileLock {
  public:
   // Takes the lock and writes this process's id into the file. Errors: kFailedPrecondition
@@ -85,7 +84,8 @@ class FileLock {
   int descriptor_ = -1;
 };
 
-// The id of the process that holds the lock; 0: nobody does.
+// The id of the process that holds the lock; 0: nobody does; -1: somebody who left no id. Only
+// looks: it never keeps anybody from taking the lock.
 [[nodiscard]] pid_t LockHolder(const std::filesystem::path& path);
 
 }  // namespace consilium::site_agent

@@ -108,6 +108,14 @@ struct CountersignedHead {
   friend bool operator==(const CountersignedHead&, const CountersignedHead&) = default;
 };
 
+// A ledger that holds.
+struct LedgerVerdict {
+  LedgerHead head;
+  std::optional<CountersignedHead> countersigned;  // of `coordinator`, and reached by the ledger
+  std::string coordinator;
+  std::uint64_t torn_bytes = 0;  // of a last record that is not finished (or just being written)
+};
+
 // Proof that every record of the ledger up to `head` is on the disk. Only SiteLedger::Sync makes
 // one; whoever sends an answer out takes one by value and checks `head() == ledger.head()`, so that
 // no answer can leave before the record of it is flushed.
@@ -207,9 +215,9 @@ class SiteStore {
   [[nodiscard]] Result<void> SaveHead(const CountersignedHead& head);
   [[nodiscard]] Result<std::optional<CountersignedHead>> LoadHead() const;
   // Chain and hashes of the ledger; that it reaches the countersigned head; that the coordinator of
-  // the enrolment signed that head. A sentence for a person. Errors: kDataLoss, kPermissionDenied
-  // (the signature is not the coordinator's).
-  [[nodiscard]] Result<std::string> VerifyLedgerFile(std::string_view site) const;
+  // the enrolment signed that head. Errors: kDataLoss, kPermissionDenied (the signature is not the
+  // coordinator's).
+  [[nodiscard]] Result<LedgerVerdict> VerifyLedgerFile(std::string_view site) const;
 
   // --- studies ---
   // Keeps the submission, waiting for a decision. False: it was there, and stays as it is.
@@ -241,12 +249,15 @@ class SiteStore {
 
  private:
   explicit SiteStore(std::filesystem::path folder) : folder_(std::move(folder)) {}
-  [[nodiscard]] Result<StoredLog> ReadLogFile(const std::filesystem::path& path) const;
+  [[nodiscard]] Result<void> RequireLock() const;
   [[nodiscard]] std::filesystem::path StudyFolder(const Digest& digest) const;
 
   std::filesystem::path folder_;
   std::optional<FileLock> lock_;  // absent: beside an agent
 };
+
+// "2026-03-01 14:05 UTC".
+[[nodiscard]] std::string UtcText(std::int64_t unix_ms);
 
 // Whole records at the beginning of a log's bytes, and what is behind them. Errors: kDataLoss (what
 // is behind them is more than a torn last record: names the record).
