@@ -52,7 +52,7 @@ inline constexpr std::size_t kStoredNameBytesMax = 256;
 
 struct StoreOptions {
   int busy_timeout_ms = 5000;   // how long to wait for another process's lock, >= 0
-  std::uint64_t bytes_max = 0;  // the database grows no larger than this; 0: as the disk allows
+  std::uint64_t bytes_max = 0;  // bound of the database's size, >= 4 MiB; 0: as the disk allows
 };
 
 // A one-time token. The secret itself is never kept.

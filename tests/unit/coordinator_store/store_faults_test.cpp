@@ -244,7 +244,7 @@ TEST(StoreFaults, AWriteAheadLogTornAnywhereLeavesWholeRecordsFromTheBeginning) 
 }
 
 TEST(StoreFaults, AFullStoreKeepsWhatItHasAndGoesOnWhenThereIsSpace) {
-  StoreWithStudy at({5000, std::uint64_t{4} << 20});
+  StoreWithStudy at({5000, std::uint64_t{8} << 20});
   std::uint64_t count = 0;
   Result<void> last;
   for (; count < 100 && last; ++count) {
@@ -266,10 +266,10 @@ TEST(StoreFaults, AFullStoreKeepsWhatItHasAndGoesOnWhenThereIsSpace) {
 }
 
 TEST(StoreFaults, AFullDiskUndoesTheWholeChangeEvenIfThePartThatFailedIsForgotten) {
-  StoreWithStudy at({5000, std::uint64_t{2} << 20});
+  StoreWithStudy at({5000, std::uint64_t{4} << 20});
   const auto change = at.store->Atomically([&]() -> Result<void> {
     CONSILIUM_TRY(at.store->SetMeta("before", "1"));
-    EXPECT_TRUE(Refused(at.store->AppendRecord(at.study, 0, 0, RandomBytes(3U << 20, 15)),
+    EXPECT_TRUE(Refused(at.store->AppendRecord(at.study, 0, 0, RandomBytes(5U << 20, 15)),
                         ErrorCode::kResourceExhausted));
     (void)at.store->SetMeta("after", "1");
     return {};

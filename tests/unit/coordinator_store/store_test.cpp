@@ -60,9 +60,9 @@ TEST(StoreFile, BoundsOfTheOptionsAreChecked) {
   const TemporaryFolder folder;
   EXPECT_TRUE(Refused(Store::Create(folder / "a", {-1, 0}), ErrorCode::kInvalidArgument,
                       "busy_timeout_ms = -1"));
-  EXPECT_TRUE(Refused(Store::Create(folder / "a", {0, (1U << 20) - 1}), ErrorCode::kInvalidArgument,
-                      "bytes_max = 1048575"));
-  EXPECT_TRUE(Store::Create(folder / "a", {0, 1U << 20}).has_value());
+  EXPECT_TRUE(Refused(Store::Create(folder / "a", {0, (4U << 20) - 1}), ErrorCode::kInvalidArgument,
+                      "bytes_max = 4194303"));
+  EXPECT_TRUE(Store::Create(folder / "a", {0, 4U << 20}).has_value());
 }
 
 TEST(StoreMeta, KeepsTheLastValueOfEachKey) {
