@@ -87,18 +87,29 @@ Result<void> AddAgain(const LogEntry& entry, const StudyReplay& replay,
 }  // namespace
 
 StudyRun::StudyRun(const study::Study& study, const federation::StepRegistry& registry,
-                   federation::Roster roster, federation::LogSink& sink)
+                   federation::Roster roster, federation::LogSink& sink, std::uint32_t attempt)
     : study_(study),
+      attempt_(attempt),
       roster_(std::move(roster)),
       roster_digest_(federation::DigestOf(roster_)),
       sink_(sink),
-      replay_(study, registry) {}
+      replay_(study, registry) {
+  Open();
+}
+
+void StudyRun::Open() {
+  open_ = {};
+  open_.binding = binding();
+  open_.total.assign(SumBytes(replay_), 0);
+}
 
 Result<std::unique_ptr<StudyRun>> StudyRun::Begin(const study::Study& study, std::string study_file,
                                                   const federation::StepRegistry& registry,
                                                   federation::Roster roster,
-                                                  federation::LogSink& sink) {
-  auto run = std::unique_ptr<StudyRun>(new StudyRun(study, registry, std::move(roster), sink));
+                                                  federation::LogSink& sink,
+                                                  std::uint32_t attempt) {
+  auto run =
+      std::unique_ptr<StudyRun>(new StudyRun(study, registry, std::move(roster), sink, attempt));
   federation::LogHeader header;
   header.engine_version = study::kEngineVersion;
   header.study_file = std::move(study_file);
@@ -114,12 +125,11 @@ Result<std::unique_ptr<StudyRun>> StudyRun::Begin(const study::Study& study, std
   return run;
 }
 
-Result<std::unique_ptr<StudyRun>> StudyRun::Resume(const study::Study& study,
-                                                   const federation::StepRegistry& registry,
-                                                   federation::Roster roster,
-                                                   std::span<const std::uint8_t> log,
-                                                   federation::LogSink& sink) {
-  auto run = std::unique_ptr<StudyRun>(new StudyRun(study, registry, std::move(roster), sink));
+Result<std::unique_ptr<StudyRun>> StudyRun::Resume(
+    const study::Study& study, const federation::StepRegistry& registry, federation::Roster roster,
+    std::span<const std::uint8_t> log, federation::LogSink& sink, std::uint32_t attempt) {
+  auto run =
+      std::unique_ptr<StudyRun>(new StudyRun(study, registry, std::move(roster), sink, attempt));
   federation::LogReader reader(log);
   const auto header = reader.Header();
   CONSILIUM_TRY(header);
@@ -140,76 +150,106 @@ Result<std::unique_ptr<StudyRun>> StudyRun::Resume(const study::Study& study,
   while (!reader.AtEnd()) {
     auto entry = reader.Next();
     CONSILIUM_TRY(entry);
+    if (entry->binding.attempt != attempt) {
+      return Fail(ErrorCode::kDataLoss,
+                  fmt::format("log entry {}: it is of attempt {}, expected {}",
+                              entry->binding.round, entry->binding.attempt, attempt));
+    }
     CONSILIUM_TRY(CheckEntry(*entry, run->replay_, run->roster_));
     CONSILIUM_TRY(CheckReceipts(*entry, run->roster_));
     CONSILIUM_TRY(run->replay_.Deliver(entry->total, entry->releases));
     run->last_ = std::move(*entry);
   }
   run->head_ = reader.head();
+  run->Open();
   return run;
 }
 
 Binding StudyRun::binding() const {
-  return {study_.digest, replay_.round(), 0, replay_.digest(), roster_digest_};
+  return {study_.digest, replay_.round(), attempt_, replay_.digest(), roster_digest_};
+}
+
+Result<void> StudyRun::Add(const std::string& site, const std::optional<Receipt>& receipt,
+                           std::span<const std::uint8_t> words,
+                           const std::map<std::uint32_t, federation::Release>& releases) {
+  const std::uint64_t round = open_.binding.round;
+  const auto denied = [&](std::string_view what) {
+    return Fail(ErrorCode::kPermissionDenied, fmt::format("round {}: {} {}", round, site, what));
+  };
+  for (const auto& [query, release] : releases) {
+    const auto& queries = replay_.queries();
+    const bool asked =
+        query < queries.size() && replay_.layouts()[query].empty() &&
+        std::find(queries[query].scope.members.begin(), queries[query].scope.members.end(), site) !=
+            queries[query].scope.members.end();
+    if (!asked) return denied("released what it was not asked for");
+    if (const auto held = open_.releases.find(query);
+        held != open_.releases.end() && held->second.contains(site)) {
+      return Fail(ErrorCode::kAlreadyExists,
+                  fmt::format("round {}: the Releases of {} are held already", round, site));
+    }
+  }
+  const bool sums = roster_.contains(site) && !open_.total.empty();
+  if (sums) {
+    if (!receipt) return denied("sent no receipt with its answer");
+    if (receipt->site != site || receipt->binding != open_.binding)
+      return denied("sent a receipt for another site or question");
+    const auto place = std::lower_bound(
+        open_.receipts.begin(), open_.receipts.end(), site,
+        [](const Receipt& held, const std::string& name) { return held.site < name; });
+    if (place != open_.receipts.end() && place->site == site) {
+      return Fail(ErrorCode::kAlreadyExists,
+                  fmt::format("round {}: the answer of {} is in the total already", round, site));
+    }
+    CONSILIUM_TRY(federation::Verify(*receipt, roster_));
+    CONSILIUM_TRY(federation::CheckWords(*receipt, words));
+    if (words.size() != open_.total.size()) {
+      return Fail(ErrorCode::kDataLoss, fmt::format("round {}: {} sent {} bytes; expected {}",
+                                                    round, site, words.size(), open_.total.size()));
+    }
+    federation::AddWords(replay_.layout(), words, open_.total);
+    open_.receipts.insert(place, *receipt);
+  } else if (!words.empty()) {
+    return denied("sent words, and nothing of it is summed in this round");
+  }
+  for (const auto& [query, release] : releases) open_.releases[query][site] = release;
+  return {};
+}
+
+Result<Digest> StudyRun::Commit(std::string decision) {
+  if (!open_.total.empty() && open_.receipts.size() != roster_.size()) {
+    for (const auto& [site, keys] : roster_) {
+      const bool held = std::any_of(open_.receipts.begin(), open_.receipts.end(),
+                                    [&](const Receipt& receipt) { return receipt.site == site; });
+      if (held) continue;
+      return Fail(ErrorCode::kFailedPrecondition,
+                  fmt::format("round {}: training center {} has not answered; a total is made of "
+                              "the whole roster or not at all",
+                              open_.binding.round, site));
+    }
+  }
+  open_.decision = std::move(decision);
+  open_.previous = head_;
+  const Bytes record = federation::EncodeRecord(open_);
+  CONSILIUM_TRY(sink_.Append(record));
+  std::copy(record.end() - static_cast<std::ptrdiff_t>(head_.bytes.size()), record.end(),
+            head_.bytes.begin());
+  last_ = std::move(open_);
+  return head_;
 }
 
 Result<Digest> StudyRun::Prepare(const std::map<std::string, ArrivedAnswer>& answers) {
-  LogEntry entry;
-  entry.binding = binding();
-  const std::size_t sum_bytes = SumBytes(replay_);
-  if (sum_bytes > 0) {
-    entry.total.assign(sum_bytes, 0);
-    for (const auto& [site, keys] : roster_) {
-      const auto found = answers.find(site);
-      if (found == answers.end() || !found->second.receipt) {
-        return Fail(ErrorCode::kFailedPrecondition,
-                    fmt::format("round {}: training center {} has not answered; a total is made of "
-                                "the whole roster or not at all",
-                                entry.binding.round, site));
-      }
-      const Receipt& receipt = *found->second.receipt;
-      if (receipt.site != site || receipt.binding != entry.binding) {
-        return Fail(ErrorCode::kPermissionDenied,
-                    fmt::format("round {}: the receipt of {} is for another site or question",
-                                entry.binding.round, site));
-      }
-      CONSILIUM_TRY(federation::Verify(receipt, roster_));
-      CONSILIUM_TRY(federation::CheckWords(receipt, found->second.words));
-      if (found->second.words.size() != sum_bytes) {
-        return Fail(ErrorCode::kDataLoss,
-                    fmt::format("round {}: {} sent {} bytes; expected {}", entry.binding.round,
-                                site, found->second.words.size(), sum_bytes));
-      }
-      federation::AddWords(replay_.layout(), found->second.words, entry.total);
-      entry.receipts.push_back(receipt);
-    }
-  }
-  for (const auto& [site, answer] : answers) {
-    for (const auto& [query, release] : answer.releases) {
-      const auto& queries = replay_.queries();
-      const bool asked =
-          query < queries.size() && replay_.layouts()[query].empty() &&
-          std::find(queries[query].scope.members.begin(), queries[query].scope.members.end(),
-                    site) != queries[query].scope.members.end();
-      if (!asked)
-        return Fail(ErrorCode::kPermissionDenied,
-                    fmt::format("round {}: {} released what it was not asked for",
-                                entry.binding.round, site));
-      entry.releases[query][site] = release;
-    }
-  }
-  entry.previous = head_;
-  const Bytes record = federation::EncodeRecord(entry);
-  CONSILIUM_TRY(sink_.Append(record));
-  Digest hash;
-  std::copy(record.end() - static_cast<std::ptrdiff_t>(hash.bytes.size()), record.end(),
-            hash.bytes.begin());
-  head_ = hash;
-  last_ = std::move(entry);
-  return hash;
+  Open();  // a round that was refused before begins anew
+  for (const auto& [site, answer] : answers)
+    CONSILIUM_TRY(Add(site, answer.receipt, answer.words, answer.releases));
+  return Commit();
 }
 
-Result<void> StudyRun::Advance() { return replay_.Deliver(last_.total, last_.releases); }
+Result<void> StudyRun::Advance() {
+  CONSILIUM_TRY(replay_.Deliver(last_.total, last_.releases));
+  Open();
+  return {};
+}
 
 Result<Digest> StudyRun::Close(const std::map<std::string, ArrivedAnswer>& answers) {
   auto hash = Prepare(answers);

@@ -29,15 +29,18 @@ class StudyRun {
  public:
   // `study` (resolved), `registry` and `sink` are not owned. Writes the log's header.
   // Errors: the sink's.
+  // `attempt`: the one that the bindings name; a later one has its own log and a smaller roster, of
+  // study::WithTrainingCenters.
   [[nodiscard]] static Result<std::unique_ptr<StudyRun>> Begin(
       const study::Study& study, std::string study_file, const federation::StepRegistry& registry,
-      federation::Roster roster, federation::LogSink& sink);
+      federation::Roster roster, federation::LogSink& sink, std::uint32_t attempt = 0);
   // Continues from a log's bytes: every entry is checked as Replay does. New records go to `sink`.
   // Errors: kDataLoss, kFailedPrecondition (the log is of another study, roster or engine, or
   // masked otherwise).
   [[nodiscard]] static Result<std::unique_ptr<StudyRun>> Resume(
       const study::Study& study, const federation::StepRegistry& registry,
-      federation::Roster roster, std::span<const std::uint8_t> log, federation::LogSink& sink);
+      federation::Roster roster, std::span<const std::uint8_t> log, federation::LogSink& sink,
+      std::uint32_t attempt = 0);
 
   [[nodiscard]] bool done() const { return replay_.done(); }
   [[nodiscard]] const study::StudyReplay& replay() const { return replay_; }
@@ -45,17 +48,26 @@ class StudyRun {
   [[nodiscard]] federation::Binding binding() const;
   [[nodiscard]] const federation::Roster& roster() const { return roster_; }
 
+  // Adds one site's answer of this round to the total: its receipt and words are checked first, and
+  // the words are not kept. Errors: kPermissionDenied or kDataLoss (a receipt, words or a Release
+  // that do not fit; names the site), kAlreadyExists (the site's answer is in the total already);
+  // then the total is as it was.
+  [[nodiscard]] Result<void> Add(const std::string& site,
+                                 const std::optional<federation::Receipt>& receipt,
+                                 std::span<const std::uint8_t> words,
+                                 const std::map<std::uint32_t, federation::Release>& releases);
+  // Appends the entry of what was added to the log; its total may be told from then on. The hash of
+  // the record. `decision`: of the quorum contract, in words. Errors: kFailedPrecondition (a
+  // training center's answer is missing: a total is made of the whole roster or not at all), the
+  // sink's (nothing is lost: it may be tried again).
+  [[nodiscard]] Result<Digest> Commit(std::string decision = {});
+  // Forgets what was added, adds every answer, and commits.
+  [[nodiscard]] Result<Digest> Prepare(const std::map<std::string, ArrivedAnswer>& answers);
   // Prepare, then Advance.
   [[nodiscard]] Result<Digest> Close(const std::map<std::string, ArrivedAnswer>& answers);
-  // Adds the answers of the whole roster, checks every receipt and appends the entry to the log;
-  // its total may be told from then on. The hash of the record. Errors: kFailedPrecondition (a
-  // training center's answer is missing: a total is made of the whole roster or not at all),
-  // kPermissionDenied or kDataLoss (a receipt or words that do not fit; names the site), the
-  // sink's.
-  [[nodiscard]] Result<Digest> Prepare(const std::map<std::string, ArrivedAnswer>& answers);
-  // Moves on to the next round with the entry that Prepare appended.
+  // Moves on to the next round with the entry that Commit appended.
   [[nodiscard]] Result<void> Advance();
-  // The entry that Prepare appended last, for whoever replays beside us.
+  // The entry that Commit appended last, for whoever replays beside us.
   [[nodiscard]] const federation::LogEntry& last_entry() const { return last_; }
 
   // When done(): the results; rounds and what left each site are counted from the log.
@@ -63,12 +75,15 @@ class StudyRun {
 
  private:
   StudyRun(const study::Study& study, const federation::StepRegistry& registry,
-           federation::Roster roster, federation::LogSink& sink);
+           federation::Roster roster, federation::LogSink& sink, std::uint32_t attempt);
+  void Open();
   const study::Study& study_;
+  std::uint32_t attempt_;
   federation::Roster roster_;
   Digest roster_digest_;
   federation::LogSink& sink_;
   study::StudyReplay replay_;
+  federation::LogEntry open_;  // of the round that is open: what was added so far
   federation::LogEntry last_;
   Digest head_;
 };

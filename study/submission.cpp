@@ -114,6 +114,14 @@ Result<Study> StudyOf(const Submission& submission) {
   return study;
 }
 
+Result<federation::QuorumContract> ContractOf(const Study& study) {
+  const auto then = federation::ParseQuorumThen(study.quorum.then);
+  CONSILIUM_TRY(then);
+  return federation::QuorumContract{study.quorum.required, study.quorum.minimum,
+                                    study.quorum.grace_s * 1000, study.quorum.deadline_s * 1000,
+                                    *then};
+}
+
 Result<Study> WithTrainingCenters(const Study& study, const std::set<std::string>& centers) {
   const std::vector<std::string> training = TrainingCenters(study);
   for (const std::string& center : centers) {

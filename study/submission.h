@@ -15,6 +15,7 @@
 #include "base/result.h"
 #include "federation/keys.h"
 #include "federation/log.h"
+#include "federation/quorum.h"
 #include "federation/receipt.h"
 #include "study/study.h"
 
@@ -44,6 +45,9 @@ struct Submission {
 // fit: every site of the study has keys, and nobody else has.
 // Errors: ParseStudy's; kInvalidArgument (a site without keys, a member the study does not name).
 [[nodiscard]] Result<Study> StudyOf(const Submission& submission);
+
+// The study's quorum contract, in the contract's own units. Errors: kInvalidArgument (`then`).
+[[nodiscard]] Result<federation::QuorumContract> ContractOf(const Study& study);
 
 // The study with these training centers only: an attempt that starts over without sites that left.
 // Held-out centers stay; digests stay those of the whole study. Errors: kInvalidArgument (one is no

@@ -72,25 +72,9 @@ std::string Canonical(const T& value) {
   return AsString(writer.bytes());
 }
 
-void Put(const Versions& versions, v1::Versions& to) {
-  to.set_protocol_min(versions.protocol_min);
-  to.set_protocol_max(versions.protocol_max);
-  to.set_engine(versions.engine);
-}
-
-Result<Versions> Get(const v1::Versions& versions) {
-  CONSILIUM_TRY(CheckText(versions.engine(), 256, "versions.engine"));
-  if (versions.protocol_min() == 0 || versions.protocol_min() > versions.protocol_max()) {
-    return tl::unexpected<Error>(
-        Wrong("versions", fmt::format("protocols {} to {} are no range from 1 up",
-                                      versions.protocol_min(), versions.protocol_max())));
-  }
-  return Versions{versions.protocol_min(), versions.protocol_max(), versions.engine()};
-}
-
 // ---- from a site
 Result<FromSite> Get(const v1::Hello& message) {
-  auto versions = Get(message.versions());
+  auto versions = Decode(message.versions());
   CONSILIUM_TRY(versions);
   Hello hello{std::move(*versions), message.unix_ms(), {}};
   CONSILIUM_TRY(
@@ -216,6 +200,22 @@ Result<ToSite> Get(const v1::Restarted& message) {
 
 }  // namespace
 
+void Encode(const Versions& versions, v1::Versions& to) {
+  to.set_protocol_min(versions.protocol_min);
+  to.set_protocol_max(versions.protocol_max);
+  to.set_engine(versions.engine);
+}
+
+Result<Versions> Decode(const v1::Versions& versions) {
+  CONSILIUM_TRY(CheckText(versions.engine(), 256, "versions.engine"));
+  if (versions.protocol_min() == 0 || versions.protocol_min() > versions.protocol_max()) {
+    return tl::unexpected<Error>(
+        Wrong("versions", fmt::format("protocols {} to {} are no range from 1 up",
+                                      versions.protocol_min(), versions.protocol_max())));
+  }
+  return Versions{versions.protocol_min(), versions.protocol_max(), versions.engine()};
+}
+
 std::string AsString(std::span<const std::uint8_t> bytes) {
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }
@@ -258,7 +258,7 @@ void Encode(const FromSite& message, v1::FromSite& to) {
   std::visit(Overloaded{
                  [&](const Hello& hello) {
                    auto* out = to.mutable_hello();
-                   Put(hello.versions, *out->mutable_versions());
+                   Encode(hello.versions, *out->mutable_versions());
                    out->set_unix_ms(hello.unix_ms);
                    for (const Position& position : hello.positions) {
                      auto* one = out->add_positions();
@@ -466,7 +466,7 @@ Bytes ProofBytes(const Enrolment& enrolment) {
 }
 
 void Encode(const Enrolment& enrolment, v1::EnrollRequest& to) {
-  Put(enrolment.versions, *to.mutable_versions());
+  Encode(enrolment.versions, *to.mutable_versions());
   to.set_secret(AsString(enrolment.secret));
   to.set_request_pem(enrolment.request_pem);
   to.set_signing_key(AsString(enrolment.signing_key.bytes()));
@@ -476,7 +476,7 @@ void Encode(const Enrolment& enrolment, v1::EnrollRequest& to) {
 
 Result<Enrolment> Decode(const v1::EnrollRequest& request) {
   Enrolment enrolment;
-  auto versions = Get(request.versions());
+  auto versions = Decode(request.versions());
   CONSILIUM_TRY(versions);
   enrolment.versions = std::move(*versions);
   const auto secret = Fixed<20>(request.secret(), "enroll.secret");
@@ -504,7 +504,7 @@ Result<Enrolment> Decode(const v1::EnrollRequest& request) {
 }
 
 void Encode(const Enrolled& enrolled, v1::EnrollReply& to) {
-  Put(enrolled.versions, *to.mutable_versions());
+  Encode(enrolled.versions, *to.mutable_versions());
   to.set_certificate_pem(enrolled.certificate_pem);
   to.set_authority_pem(enrolled.authority_pem);
   to.set_address(enrolled.address);
@@ -514,7 +514,7 @@ void Encode(const Enrolled& enrolled, v1::EnrollReply& to) {
 
 Result<Enrolled> Decode(const v1::EnrollReply& reply) {
   Enrolled enrolled;
-  auto versions = Get(reply.versions());
+  auto versions = Decode(reply.versions());
   CONSILIUM_TRY(versions);
   enrolled.versions = std::move(*versions);
   CONSILIUM_TRY(AtMost(reply.certificate_pem().size(), kPemBytesMax, "enrolled.certificate_pem"));

@@ -48,6 +48,9 @@ struct Versions {
   std::string engine;
   friend bool operator==(const Versions&, const Versions&) = default;
 };
+void Encode(const Versions& versions, v1::Versions& to);
+// Errors: kInvalidArgument.
+[[nodiscard]] Result<Versions> Decode(const v1::Versions& versions);
 // The highest protocol that both speak. Errors: kFailedPrecondition (none: names both ranges and
 // who must be upgraded).
 [[nodiscard]] Result<std::uint32_t> Negotiate(const Versions& ours, const Versions& theirs);
