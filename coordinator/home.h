@@ -1,0 +1,59 @@
+// The coordinator's folder: its authority, its own keys, its store.
+//
+//   authority.crt authority.key   the certificate authority, made once; survives every upgrade
+//   server.crt server.key         what the listeners show; renewed from the authority at start
+//   signing.key                   Ed25519: countersigns ledger heads
+//   store.db                      everything else (store.h)
+//   spool/                        large answers while they arrive; emptied at start
+//
+// Keys are 0600 and the folder 0700; what others can read is refused with the chmod to run. An
+// institution's own authority can be put in place of authority.crt and authority.key.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "coordinator/store.h"
+#include "federation/keys.h"
+#include "identity/authority.h"
+
+namespace consilium::coordinator {
+
+struct HomeOptions {
+  std::string name;                // the federation's, for people: "HN consortium"
+  std::vector<std::string> hosts;  // DNS names and addresses under which sites reach it
+  std::uint16_t work_port = 0;     // mutual TLS
+  std::uint16_t enrol_port = 0;    // tokens
+};
+
+struct Home {
+  std::filesystem::path folder;
+  HomeOptions options;
+  identity::Authority authority;
+  federation::SigningKey signing;
+  std::string server_certificate_pem;  // the leaf, then the authority's
+  std::string server_key_pem;
+
+  [[nodiscard]] std::filesystem::path store_path() const { return folder / "store.db"; }
+  [[nodiscard]] std::filesystem::path spool_path() const { return folder / "spool"; }
+  // "host:port" for sites: the first host.
+  [[nodiscard]] std::string work_address() const;
+  [[nodiscard]] std::string enrol_address() const;
+};
+
+// Makes the folder and everything in it; nothing is left if it fails.
+// Errors: kAlreadyExists (there is a coordinator in the folder), kInvalidArgument (hosts, ports),
+// kUnavailable (the disk).
+[[nodiscard]] Result<Home> InitHome(const std::filesystem::path& folder, const HomeOptions& options,
+                                    std::int64_t now_s);
+
+// Reads the folder; makes a new server certificate if the old one has less than a third of its life
+// left or the hosts changed. Errors: kNotFound (no coordinator there: names the command),
+// kPermissionDenied (a key others can read), kDataLoss (damaged).
+[[nodiscard]] Result<Home> OpenHome(const std::filesystem::path& folder, std::int64_t now_s);
+
+}  // namespace consilium::coordinator

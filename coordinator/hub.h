@@ -1,0 +1,165 @@
+// The coordinator between its edge and its studies: who may do what, who is connected, which study
+// hears what.
+//
+// The edge (server.h) hands in decoded messages of callers whose certificates it has read; the hub
+// decides. Every study runs on a thread of its own with its own connection to the store, so that a
+// study that computes keeps no other one waiting. Thread-safe unless said otherwise. Knows no gRPC.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <thread>
+#include <vector>
+
+#include "base/result.h"
+#include "coordinator/home.h"
+#include "coordinator/spool.h"
+#include "coordinator/store.h"
+#include "coordinator/study_host.h"
+#include "federation/wire/wire.h"
+#include "identity/certificate.h"
+
+namespace consilium::coordinator {
+
+struct HubOptions {
+  std::uint32_t beat_ms = 2000;     // how often both sides say that they are there
+  std::uint32_t silence_ms = 5000;  // a site that says nothing for so long is not connected
+  std::int64_t tick_ms = 250;       // of every study's waits
+  int site_days = 90;               // life of a site's certificate
+  int person_days = 365;
+};
+
+// Whoever calls, as the register knows the certificate that was shown.
+struct Caller {
+  std::string name;
+  identity::Role role = identity::Role::kSite;
+  std::string serial;
+  std::int64_t not_after_ms = 0;
+};
+
+// One site's open stream, by the edge. Calls may come from any thread.
+class SiteStream {
+ public:
+  virtual ~SiteStream() = default;
+  virtual void Send(wire::ToSite message) = 0;
+  virtual void SendRecord(const Digest& study, std::uint32_t attempt, std::uint64_t index,
+                          std::shared_ptr<const Bytes> record) = 0;
+  virtual void Close(const Error& why) = 0;
+};
+
+class Hub {
+ public:
+  enum class Studies { kTakeUp, kLeaveAlone };  // kLeaveAlone: beside a coordinator that runs
+  // Takes up every study that has not ended. Errors: the store's.
+  [[nodiscard]] static Result<std::unique_ptr<Hub>> Open(Home home, HubOptions options,
+                                                         Studies studies = Studies::kTakeUp);
+  ~Hub();
+  Hub(const Hub&) = delete;
+  Hub& operator=(const Hub&) = delete;
+
+  // --- who calls
+  // The owner of this certificate, if the register lets it in now. Errors: kPermissionDenied
+  // (unknown, revoked, expired, or none of `roles`: says which).
+  [[nodiscard]] Result<Caller> Authenticate(std::string_view certificate_pem,
+                                            const std::vector<identity::Role>& roles);
+  // Errors: kPermissionDenied, kNotFound, kAlreadyExists, kFailedPrecondition (the token, the
+  // request, the versions), the store's.
+  [[nodiscard]] Result<wire::Enrolled> Enroll(const wire::Enrolment& enrolment);
+  [[nodiscard]] Result<std::string> Renew(const Caller& caller, std::string_view request_pem);
+
+  [[nodiscard]] static wire::Versions versions();
+  // Whether a site of these versions can work with this coordinator; the protocol that is spoken.
+  // Errors: kFailedPrecondition (names both versions).
+  [[nodiscard]] Result<std::uint32_t> Agree(std::string_view site,
+                                            const wire::Versions& theirs) const;
+
+  // --- sites
+  // The stream is the site's from now on; one that was open before is closed. Errors:
+  // kFailedPrecondition (no protocol or engine in common: names both versions).
+  [[nodiscard]] Result<void> Attach(const Caller& caller, const wire::Hello& hello,
+                                    std::shared_ptr<SiteStream> stream);
+  void Detach(const std::string& site, const SiteStream* stream);
+  // Errors: kPermissionDenied (a message about a study that is not the site's).
+  [[nodiscard]] Result<void> Hear(const Caller& caller, const wire::FromSite& message);
+  // May so much be sent? Called with the head, before the words. Errors: kResourceExhausted,
+  // kFailedPrecondition.
+  [[nodiscard]] Result<void> ExpectAnswer(const Caller& caller, const wire::AnswerHead& head);
+  // The whole answer. `done` is called once, on the study's thread.
+  void Submit(const Caller& caller, wire::AnswerHead head, std::shared_ptr<Spool> words,
+              std::function<void(Result<bool>)> done);
+
+  // --- people
+  [[nodiscard]] Result<std::string> Invite(const Caller& caller, std::string_view name,
+                                           std::string_view role, std::int64_t valid_s,
+                                           std::int64_t* expires_s);
+  [[nodiscard]] Result<void> Revoke(const Caller& caller, std::string_view name,
+                                    std::string_view reason);
+  [[nodiscard]] Result<std::vector<wire::Member>> ListMembers();
+  [[nodiscard]] Result<Digest> SubmitStudy(const Caller& caller,
+                                           std::span<const std::uint8_t> submission, bool* already);
+  [[nodiscard]] Result<void> CancelStudy(const Caller& caller, const Digest& study,
+                                         std::string_view reason);
+  struct StudyLine {
+    StudyStatus status;
+    std::uint64_t rounds = 0;
+  };
+  [[nodiscard]] Result<std::vector<StudyLine>> ListStudies();
+  // What is known of a study now; of one that ended, from the store. Errors: kNotFound.
+  [[nodiscard]] Result<HostStatus> Status(const Digest& study);
+  [[nodiscard]] Result<std::vector<std::string>> ListFiles(const Digest& study);
+  // A file of the report, or "log.consilium", in pieces to `take`. Errors: kNotFound; take's.
+  [[nodiscard]] Result<void> ReadFile(
+      const Digest& study, std::string_view file,
+      const std::function<Result<void>(std::span<const std::uint8_t>)>& take);
+
+  // --- the operator
+  // Text in Prometheus' format.
+  [[nodiscard]] std::string Metrics();
+  [[nodiscard]] const Home& home() const { return home_; }
+  [[nodiscard]] const HubOptions& options() const { return options_; }
+  // Ends every connection and thread; nothing is lost. Called by the destructor too.
+  void Stop();
+
+ private:
+  class StudyThread;
+  struct Connected {
+    std::shared_ptr<SiteStream> stream;
+    Caller caller;
+    std::string engine;
+    std::int64_t heard_ms = 0;  // monotonic
+    std::int64_t skew_ms = 0;   // the site's clock less ours
+    std::map<Digest, wire::Position> positions;
+  };
+  Hub(Home home, HubOptions options, std::unique_ptr<Store> store);
+  [[nodiscard]] Result<void> StartStudy(const Digest& id);
+  [[nodiscard]] std::shared_ptr<StudyThread> FindThread(const Digest& id);
+  [[nodiscard]] std::shared_ptr<SiteStream> FindStream(const std::string& site);
+  [[nodiscard]] Result<std::string> IssueFor(std::string_view request_pem, std::string_view name,
+                                             identity::Role role);
+  void Watch();
+  void Note(std::string_view who, std::string_view what, std::string_view detail);
+
+  Home home_;
+  HubOptions options_;
+  std::mutex store_mutex_;
+  std::unique_ptr<Store> store_;
+  std::mutex mutex_;  // of what stands below; never held while a study or the store is called
+  std::map<std::string, Connected> connected_;
+  std::map<Digest, std::shared_ptr<StudyThread>> threads_;
+  std::atomic<bool> stopping_{false};
+  std::atomic<std::uint64_t> answers_{0}, answer_bytes_{0}, refused_calls_{0}, enrolled_{0};
+  std::thread watch_;
+};
+
+// The two clocks. Milliseconds.
+[[nodiscard]] std::int64_t MonotonicMs();
+[[nodiscard]] std::int64_t UnixMs();
+
+}  // namespace consilium::coordinator

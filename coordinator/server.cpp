@@ -1,0 +1,783 @@
+#include "coordinator/server.h"
+
+#include <consilium/v1/consilium.grpc.pb.h>
+#include <fmt/format.h>
+#include <grpcpp/grpcpp.h>
+
+#include <algorithm>
+#include <condition_variable>
+#include <deque>
+#include <mutex>
+#include <set>
+#include <thread>
+#include <utility>
+#include <variant>
+
+namespace consilium::coordinator {
+
+using identity::Role;
+
+namespace {
+
+grpc::Status AsStatus(const Error& error) {
+  return {static_cast<grpc::StatusCode>(wire::StatusCode(error.code)), error.message};
+}
+
+std::string PeerCertificate(const grpc::CallbackServerContext& context) {
+  const auto auth = context.auth_context();
+  if (!auth) return {};
+  const auto pem = auth->FindPropertyValues("x509_pem_cert");
+  return pem.empty() ? std::string() : std::string(pem.front().data(), pem.front().size());
+}
+
+Result<Caller> CallerOf(Hub& hub, const grpc::CallbackServerContext& context,
+                        const std::vector<Role>& roles) {
+  return hub.Authenticate(PeerCertificate(context), roles);
+}
+
+template <typename T>
+grpc::ServerUnaryReactor* Reply(grpc::CallbackServerContext* context, const Result<T>& result) {
+  auto* reactor = context->DefaultReactor();
+  reactor->Finish(result ? grpc::Status::OK : AsStatus(result.error()));
+  return reactor;
+}
+
+// What is looked at by the clock: watchers to be fed, half-sent answers that stall.
+class Timed {
+ public:
+  virtual ~Timed() = default;
+  virtual void Tick(std::int64_t now_ms) = 0;
+};
+class Clockwork {
+ public:
+  Clockwork() : thread_([this] { Run(); }) {}
+  ~Clockwork() {
+    {
+      const std::lock_guard lock(mutex_);
+      stopping_ = true;
+    }
+    wake_.notify_one();
+    thread_.join();
+  }
+  void Add(Timed* one) {
+    const std::lock_guard lock(mutex_);
+    timed_.insert(one);
+  }
+  // When this returns, `one` is not being ticked and will not be.
+  void Remove(Timed* one) {
+    const std::lock_guard lock(mutex_);
+    timed_.erase(one);
+  }
+
+ private:
+  void Run() {
+    std::unique_lock lock(mutex_);
+    while (!wake_.wait_for(lock, std::chrono::milliseconds(250), [&] { return stopping_; })) {
+      for (Timed* one : timed_) one->Tick(MonotonicMs());
+    }
+  }
+  std::mutex mutex_;
+  std::condition_variable wake_;
+  std::set<Timed*> timed_;
+  bool stopping_ = false;
+  std::thread thread_;
+};
+
+// ---- Work: one open stream a site --------------------------------------------------------------
+
+class WorkReactor : public grpc::ServerBidiReactor<v1::FromSite, v1::ToSite> {
+ public:
+  WorkReactor(Hub& hub, grpc::CallbackServerContext* context) : hub_(hub), context_(context) {
+    handle_ = std::make_shared<Handle>(this);
+    auto caller = CallerOf(hub_, *context, {Role::kSite});
+    if (!caller) {
+      Close(caller.error());
+      return;
+    }
+    caller_ = std::move(*caller);
+    StartRead(&in_);
+  }
+
+  void OnReadDone(bool ok) override {
+    if (!ok) {
+      Close({ErrorCode::kUnavailable, "the site closed the stream"});
+      return;
+    }
+    const auto message = wire::Decode(in_);
+    if (!message) {
+      Close(message.error());
+      return;
+    }
+    Result<void> heard;
+    if (!attached_) {
+      const auto* hello = std::get_if<wire::Hello>(&*message);
+      if (hello == nullptr) {
+        heard = Fail(ErrorCode::kInvalidArgument,
+                     fmt::format("site {}: the first message is no hello", caller_.name));
+      } else {
+        heard = hub_.Attach(caller_, *hello, handle_);
+        attached_ = heard.has_value();
+      }
+    } else {
+      heard = hub_.Hear(caller_, *message);
+    }
+    if (!heard) {
+      Close(heard.error());
+      return;
+    }
+    in_.Clear();
+    StartRead(&in_);
+  }
+
+  void OnWriteDone(bool ok) override {
+    bool finish = false;
+    {
+      const std::lock_guard lock(mutex_);
+      writing_ = false;
+      if (!ok && !closing_) closing_ = Error{ErrorCode::kUnavailable, "the connection broke"};
+      finish = closing_.has_value() && !std::exchange(finished_, true);
+    }
+    if (finish) {
+      Finish(AsStatus(*closing_));
+    } else {
+      WriteNext();
+    }
+  }
+
+  void OnCancel() override { Close({ErrorCode::kUnavailable, "the connection broke"}); }
+
+  void OnDone() override {
+    handle_->Forget();
+    if (attached_) hub_.Detach(caller_.name, handle_.get());
+    delete this;
+  }
+
+ private:
+  // A record on its way: parts are cut as the connection takes them.
+  struct Record {
+    wire::RecordPart part;  // without data
+    std::shared_ptr<const Bytes> bytes;
+    std::size_t at = 0;
+  };
+  using Outgoing = std::variant<wire::ToSite, Record>;
+
+  // What the hub holds: outlives the reactor, which gRPC ends when it likes.
+  class Handle : public SiteStream {
+   public:
+    explicit Handle(WorkReactor* reactor) : reactor_(reactor) {}
+    void Send(wire::ToSite message) override {
+      const std::lock_guard lock(mutex_);
+      if (reactor_ != nullptr) reactor_->Enqueue(std::move(message));
+    }
+    void SendRecord(const Digest& study, std::uint32_t attempt, std::uint64_t index,
+                    std::shared_ptr<const Bytes> record) override {
+      const std::lock_guard lock(mutex_);
+      if (reactor_ == nullptr) return;
+      Record outgoing{{study, attempt, index, record->size(), 0, {}}, std::move(record), 0};
+      reactor_->Enqueue(std::move(outgoing));
+    }
+    void Close(const Error& why) override {
+      const std::lock_guard lock(mutex_);
+      if (reactor_ != nullptr) reactor_->Close(why);
+    }
+    void Forget() {
+      const std::lock_guard lock(mutex_);
+      reactor_ = nullptr;
+    }
+
+   private:
+    std::mutex mutex_;
+    WorkReactor* reactor_;
+  };
+
+  void Enqueue(Outgoing message) {
+    {
+      const std::lock_guard lock(mutex_);
+      if (closing_) return;
+      queue_.push_back(std::move(message));
+    }
+    WriteNext();
+  }
+
+  void WriteNext() {
+    {
+      const std::lock_guard lock(mutex_);
+      if (writing_ || closing_ || queue_.empty()) return;
+      out_.Clear();
+      if (auto* message = std::get_if<wire::ToSite>(&queue_.front())) {
+        wire::Encode(*message, out_);
+        queue_.pop_front();
+      } else {
+        Record& record = std::get<Record>(queue_.front());
+        const std::size_t size = std::min(wire::kPartBytes, record.bytes->size() - record.at);
+        const auto from = record.bytes->begin() + static_cast<std::ptrdiff_t>(record.at);
+        wire::RecordPart part = record.part;
+        part.offset = record.at;
+        part.data.assign(from, from + static_cast<std::ptrdiff_t>(size));
+        wire::Encode(wire::ToSite(std::move(part)), out_);
+        record.at += size;
+        if (record.at == record.bytes->size()) queue_.pop_front();
+      }
+      writing_ = true;
+    }
+    StartWrite(&out_);
+  }
+
+  void Close(Error why) {
+    bool cancel = false, finish = false;
+    {
+      const std::lock_guard lock(mutex_);
+      if (!closing_) closing_ = std::move(why);
+      queue_.clear();
+      cancel = writing_;
+      finish = !writing_ && !std::exchange(finished_, true);
+    }
+    // A write that the peer does not take would hold the stream open for ever.
+    if (cancel) context_->TryCancel();
+    if (finish) Finish(AsStatus(*closing_));
+  }
+
+  Hub& hub_;
+  grpc::CallbackServerContext* context_;
+  Caller caller_;
+  std::shared_ptr<Handle> handle_;
+  v1::FromSite in_;
+  v1::ToSite out_;
+  bool attached_ = false;
+  std::mutex mutex_;
+  std::deque<Outgoing> queue_;
+  bool writing_ = false;
+  bool finished_ = false;
+  std::optional<Error> closing_;
+};
+
+// ---- Submit: one answer ------------------------------------------------------------------------
+
+class SubmitReactor : public grpc::ServerReadReactor<v1::AnswerPart>, public Timed {
+ public:
+  SubmitReactor(Hub& hub, Clockwork& clock, std::int64_t stalled_ms,
+                grpc::CallbackServerContext* context, v1::SubmitReply* reply)
+      : hub_(hub), clock_(clock), stalled_ms_(stalled_ms), context_(context), reply_(reply) {
+    heard_ms_ = MonotonicMs();
+    auto caller = CallerOf(hub_, *context, {Role::kSite});
+    if (!caller) {
+      Finish(AsStatus(caller.error()));
+      return;
+    }
+    caller_ = std::move(*caller);
+    clock_.Add(this);
+    timed_ = true;
+    StartRead(&part_);
+  }
+
+  void OnReadDone(bool ok) override {
+    heard_ms_ = MonotonicMs();
+    if (!ok) {
+      End();
+      return;
+    }
+    if (const auto taken = Take(); !taken) {
+      Finish(AsStatus(taken.error()));
+      return;
+    }
+    part_.Clear();
+    StartRead(&part_);
+  }
+
+  void OnDone() override {
+    if (timed_) clock_.Remove(this);
+    delete this;
+  }
+
+  void Tick(std::int64_t now_ms) override {
+    if (!given_ && now_ms - heard_ms_ > stalled_ms_) context_->TryCancel();
+  }
+
+ private:
+  Result<void> Take() {
+    if (!spool_) {
+      if (part_.kind_case() != v1::AnswerPart::kHead)
+        return Fail(ErrorCode::kInvalidArgument, "answer: the first part is no head");
+      auto head = wire::Decode(part_.head());
+      CONSILIUM_TRY(head);
+      CONSILIUM_TRY(hub_.ExpectAnswer(caller_, *head));
+      auto spool = Spool::Open(hub_.home().spool_path(), head->size);
+      CONSILIUM_TRY(spool);
+      head_ = std::move(*head);
+      spool_ = std::move(*spool);
+      return {};
+    }
+    if (part_.kind_case() != v1::AnswerPart::kData || part_.data().empty())
+      return Fail(ErrorCode::kInvalidArgument, "answer: a part without words");
+    return spool_->Append(
+        {reinterpret_cast<const std::uint8_t*>(part_.data().data()), part_.data().size()});
+  }
+
+  void End() {
+    if (context_->IsCancelled() || !spool_ || !spool_->complete()) {
+      Finish(AsStatus({ErrorCode::kUnavailable,
+                       fmt::format("answer: the stream ended after {} bytes; send it again",
+                                   spool_ ? spool_->arrived() : 0)}));
+      return;
+    }
+    given_ = true;
+    hub_.Submit(caller_, std::move(head_), std::move(spool_), [this](Result<bool> held) {
+      if (held) reply_->set_already(*held);
+      Finish(held ? grpc::Status::OK : AsStatus(held.error()));
+    });
+  }
+
+  Hub& hub_;
+  Clockwork& clock_;
+  std::int64_t stalled_ms_;
+  grpc::CallbackServerContext* context_;
+  v1::SubmitReply* reply_;
+  Caller caller_;
+  v1::AnswerPart part_;
+  wire::AnswerHead head_;
+  std::shared_ptr<Spool> spool_;
+  std::atomic<std::int64_t> heard_ms_{0};
+  std::atomic<bool> given_{false};
+  bool timed_ = false;
+};
+
+class SitesService : public v1::Sites::CallbackService {
+ public:
+  SitesService(Hub& hub, Clockwork& clock, std::int64_t stalled_ms)
+      : hub_(hub), clock_(clock), stalled_ms_(stalled_ms) {}
+  grpc::ServerUnaryReactor* Renew(grpc::CallbackServerContext* context,
+                                  const v1::RenewRequest* request, v1::RenewReply* reply) override {
+    const auto caller = CallerOf(hub_, *context, {Role::kSite});
+    if (!caller) return Reply(context, caller);
+    const auto renewed = hub_.Renew(*caller, request->request_pem());
+    if (renewed) reply->set_certificate_pem(*renewed);
+    return Reply(context, renewed);
+  }
+  grpc::ServerBidiReactor<v1::FromSite, v1::ToSite>* Work(
+      grpc::CallbackServerContext* context) override {
+    return new WorkReactor(hub_, context);
+  }
+  grpc::ServerReadReactor<v1::AnswerPart>* Submit(grpc::CallbackServerContext* context,
+                                                  v1::SubmitReply* reply) override {
+    return new SubmitReactor(hub_, clock_, stalled_ms_, context, reply);
+  }
+  grpc::ServerUnaryReactor* Ping(grpc::CallbackServerContext* context,
+                                 const v1::PingRequest* request, v1::PingReply* reply) override {
+    const auto caller = CallerOf(hub_, *context, {Role::kSite});
+    if (!caller) return Reply(context, caller);
+    const auto theirs = wire::Decode(request->versions());
+    if (!theirs) return Reply(context, theirs);
+    const auto agreed = hub_.Agree(caller->name, *theirs);
+    wire::Encode(Hub::versions(), *reply->mutable_versions());
+    reply->set_unix_ms(UnixMs());
+    reply->set_name(caller->name);
+    return Reply(context, agreed);
+  }
+
+ private:
+  Hub& hub_;
+  Clockwork& clock_;
+  std::int64_t stalled_ms_;
+};
+
+class EnrolmentService : public v1::Enrolment::CallbackService {
+ public:
+  explicit EnrolmentService(Hub& hub) : hub_(hub) {}
+  grpc::ServerUnaryReactor* Enroll(grpc::CallbackServerContext* context,
+                                   const v1::EnrollRequest* request,
+                                   v1::EnrollReply* reply) override {
+    const auto enrolment = wire::Decode(*request);
+    if (!enrolment) return Reply(context, enrolment);
+    const auto enrolled = hub_.Enroll(*enrolment);
+    if (enrolled) wire::Encode(*enrolled, *reply);
+    return Reply(context, enrolled);
+  }
+
+ private:
+  Hub& hub_;
+};
+
+// ---- Console -----------------------------------------------------------------------------------
+
+void Put(const StudyStatus& status, std::uint64_t rounds, v1::StudyLine& to) {
+  to.set_study(wire::AsString(status.id.bytes));
+  to.set_name(status.name);
+  to.set_lead(status.lead);
+  to.set_state(std::string(Name(status.state)));
+  to.set_why(status.reason);
+  to.set_submitted_unix_ms(status.submitted_ms);
+  to.set_ended_unix_ms(status.ended_ms.value_or(0));
+  to.set_rounds(rounds);
+}
+
+void Put(const HostStatus& status, v1::StudyStatus& to) {
+  Put(status.study, status.round, *to.mutable_line());
+  to.set_attempt(status.attempt);
+  to.set_round(status.round);
+  to.set_doing(status.doing);
+  to.set_queries(status.queries);
+  to.set_fits(status.fits);
+  to.set_bytes_up(status.bytes_up);
+  to.set_started_unix_ms(status.study.started_ms.value_or(0));
+  for (const HostStatus::Site& site : status.sites) {
+    auto* one = to.add_sites();
+    one->set_site(site.site);
+    one->set_state(site.state);
+    one->set_sentence(site.sentence);
+  }
+  for (const federation::Wait& wait : status.waits) {
+    auto* one = to.add_waits();
+    one->set_owner(wait.owner);
+    one->set_reason(wait.reason);
+    one->set_waited_ms(wait.waited_ms);
+    one->set_seen_ms_ago(wait.seen_ms_ago.value_or(-1));
+    one->set_left_ms(wait.left_ms.value_or(-1));
+    one->set_then(wait.then);
+  }
+}
+
+// Sends a study's status whenever it changes, and once a second while something is waited for.
+class WatchReactor : public grpc::ServerWriteReactor<v1::StudyStatus>, public Timed {
+ public:
+  WatchReactor(Hub& hub, Clockwork& clock, grpc::CallbackServerContext* context,
+               const v1::WatchStudyRequest& request)
+      : hub_(hub), clock_(clock) {
+    const auto caller = CallerOf(hub_, *context, {Role::kLead, Role::kAuditor});
+    const auto study = wire::DecodeDigest(request.study(), "watch.study");
+    if (!caller || !study) {
+      Finish(AsStatus(caller ? study.error() : caller.error()));
+      return;
+    }
+    study_ = *study;
+    if (const auto status = hub_.Status(study_); !status) {
+      Finish(AsStatus(status.error()));
+      return;
+    }
+    clock_.Add(this);
+    timed_ = true;
+  }
+  void OnWriteDone(bool ok) override {
+    const std::lock_guard lock(mutex_);
+    writing_ = false;
+    if (!ok || last_) End();
+  }
+  void OnCancel() override {
+    const std::lock_guard lock(mutex_);
+    cancelled_ = true;
+    if (!writing_) End();
+  }
+  void OnDone() override {
+    if (timed_) clock_.Remove(this);
+    delete this;
+  }
+  void Tick(std::int64_t now_ms) override {
+    const std::lock_guard lock(mutex_);
+    if (writing_ || finished_ || cancelled_) return;
+    const auto status = hub_.Status(study_);
+    if (!status) {
+      End();
+      return;
+    }
+    out_.Clear();
+    Put(*status, out_);
+    v1::StudyStatus still = out_;
+    for (auto& wait : *still.mutable_waits()) {
+      wait.set_waited_ms(0);
+      wait.set_seen_ms_ago(0);
+      wait.set_left_ms(0);
+    }
+    std::string shown = still.SerializeAsString();
+    if (shown == shown_ && now_ms - sent_ms_ < 1000) return;
+    shown_ = std::move(shown);
+    sent_ms_ = now_ms;
+    last_ = status->study.ended_ms.has_value();
+    writing_ = true;
+    StartWrite(&out_);
+  }
+
+ private:
+  void End() {
+    if (!std::exchange(finished_, true)) Finish(grpc::Status::OK);
+  }
+  Hub& hub_;
+  Clockwork& clock_;
+  Digest study_;
+  std::mutex mutex_;
+  v1::StudyStatus out_;
+  std::string shown_;
+  std::int64_t sent_ms_ = 0;
+  bool writing_ = false, last_ = false, finished_ = false, cancelled_ = false, timed_ = false;
+};
+
+// Sends a file piece by piece, from a thread of its own: files are long, and few ask for them.
+class FetchReactor : public grpc::ServerWriteReactor<v1::FetchPart> {
+ public:
+  FetchReactor(Hub& hub, grpc::CallbackServerContext* context, const v1::FetchRequest& request)
+      : hub_(hub), file_(request.file()) {
+    const auto caller = CallerOf(hub_, *context, {Role::kLead, Role::kAuditor});
+    const auto study = wire::DecodeDigest(request.study(), "fetch.study");
+    if (!caller || !study) {
+      Finish(AsStatus(caller ? study.error() : caller.error()));
+      return;
+    }
+    study_ = *study;
+    thread_ = std::thread([this] { Run(); });
+  }
+  void OnWriteDone(bool ok) override {
+    {
+      const std::lock_guard lock(mutex_);
+      written_ = true;
+      broken_ = broken_ || !ok;
+    }
+    wake_.notify_one();
+  }
+  void OnCancel() override {
+    {
+      const std::lock_guard lock(mutex_);
+      broken_ = true;
+    }
+    wake_.notify_one();
+  }
+  void OnDone() override {
+    // Finish was the thread's last act; it may still be returning from it.
+    if (thread_.joinable()) {
+      if (thread_.get_id() == std::this_thread::get_id()) {
+        thread_.detach();
+      } else {
+        thread_.join();
+      }
+    }
+    delete this;
+  }
+
+ private:
+  void Run() {
+    Result<void> sent;
+    if (file_.empty()) {
+      const auto files = hub_.ListFiles(study_);
+      if (files) {
+        for (const std::string& name : *files) out_.add_files(name);
+        sent = Write();
+      } else {
+        sent = tl::unexpected<Error>(files.error());
+      }
+    } else {
+      sent = hub_.ReadFile(study_, file_, [&](std::span<const std::uint8_t> bytes) -> Result<void> {
+        while (!bytes.empty()) {
+          const std::size_t size = std::min(wire::kPartBytes, bytes.size());
+          out_.Clear();
+          out_.set_data(bytes.data(), size);
+          CONSILIUM_TRY(Write());
+          bytes = bytes.subspan(size);
+        }
+        return {};
+      });
+    }
+    Finish(sent ? grpc::Status::OK : AsStatus(sent.error()));
+  }
+  Result<void> Write() {
+    {
+      const std::lock_guard lock(mutex_);
+      if (broken_) return Fail(ErrorCode::kUnavailable, "the connection broke");
+      written_ = false;
+    }
+    StartWrite(&out_);
+    std::unique_lock lock(mutex_);
+    wake_.wait(lock, [&] { return written_; });
+    if (broken_) return Fail(ErrorCode::kUnavailable, "the connection broke");
+    return {};
+  }
+  Hub& hub_;
+  std::string file_;
+  Digest study_;
+  v1::FetchPart out_;
+  std::mutex mutex_;
+  std::condition_variable wake_;
+  bool written_ = false, broken_ = false;
+  std::thread thread_;
+};
+
+class ConsoleService : public v1::Console::CallbackService {
+ public:
+  ConsoleService(Hub& hub, Clockwork& clock) : hub_(hub), clock_(clock) {}
+
+  grpc::ServerUnaryReactor* Invite(grpc::CallbackServerContext* context,
+                                   const v1::InviteRequest* request,
+                                   v1::InviteReply* reply) override {
+    const auto caller = CallerOf(hub_, *context, {Role::kLead});
+    if (!caller) return Reply(context, caller);
+    std::int64_t expires_s = 0;
+    const auto token =
+        hub_.Invite(*caller, request->name(), request->role(), request->valid_s(), &expires_s);
+    if (token) {
+      reply->set_token(*token);
+      reply->set_expires_unix_s(expires_s);
+    }
+    return Reply(context, token);
+  }
+  grpc::ServerUnaryReactor* Revoke(grpc::CallbackServerContext* context,
+                                   const v1::RevokeRequest* request, v1::RevokeReply*) override {
+    const auto caller = CallerOf(hub_, *context, {Role::kLead});
+    if (!caller) return Reply(context, caller);
+    return Reply(context, hub_.Revoke(*caller, request->name(), request->reason()));
+  }
+  grpc::ServerUnaryReactor* ListMembers(grpc::CallbackServerContext* context,
+                                        const v1::ListMembersRequest*,
+                                        v1::ListMembersReply* reply) override {
+    const auto caller = CallerOf(hub_, *context, {Role::kLead, Role::kAuditor});
+    if (!caller) return Reply(context, caller);
+    const auto members = hub_.ListMembers();
+    if (members) {
+      for (const wire::Member& member : *members) wire::Encode(member, *reply->add_members());
+    }
+    return Reply(context, members);
+  }
+  grpc::ServerUnaryReactor* SubmitStudy(grpc::CallbackServerContext* context,
+                                        const v1::SubmitStudyRequest* request,
+                                        v1::SubmitStudyReply* reply) override {
+    const auto caller = CallerOf(hub_, *context, {Role::kLead});
+    if (!caller) return Reply(context, caller);
+    if (request->submission().size() > wire::kSubmissionBytesMax) {
+      return Reply<void>(
+          context, Fail(ErrorCode::kInvalidArgument,
+                        fmt::format("submission: {} bytes, at most {} are taken",
+                                    request->submission().size(), wire::kSubmissionBytesMax)));
+    }
+    bool already = false;
+    const std::span<const std::uint8_t> bytes(
+        reinterpret_cast<const std::uint8_t*>(request->submission().data()),
+        request->submission().size());
+    const auto study = hub_.SubmitStudy(*caller, bytes, &already);
+    if (study) {
+      reply->set_study(wire::AsString(study->bytes));
+      reply->set_already(already);
+    }
+    return Reply(context, study);
+  }
+  grpc::ServerUnaryReactor* CancelStudy(grpc::CallbackServerContext* context,
+                                        const v1::CancelStudyRequest* request,
+                                        v1::CancelStudyReply*) override {
+    const auto caller = CallerOf(hub_, *context, {Role::kLead});
+    if (!caller) return Reply(context, caller);
+    const auto study = wire::DecodeDigest(request->study(), "cancel.study");
+    if (!study) return Reply(context, study);
+    return Reply(context, hub_.CancelStudy(*caller, *study, request->reason()));
+  }
+  grpc::ServerUnaryReactor* ListStudies(grpc::CallbackServerContext* context,
+                                        const v1::ListStudiesRequest*,
+                                        v1::ListStudiesReply* reply) override {
+    const auto caller = CallerOf(hub_, *context, {Role::kLead, Role::kAuditor});
+    if (!caller) return Reply(context, caller);
+    const auto studies = hub_.ListStudies();
+    if (studies) {
+      for (const auto& line : *studies) Put(line.status, line.rounds, *reply->add_studies());
+    }
+    return Reply(context, studies);
+  }
+  grpc::ServerWriteReactor<v1::StudyStatus>* WatchStudy(
+      grpc::CallbackServerContext* context, const v1::WatchStudyRequest* request) override {
+    return new WatchReactor(hub_, clock_, context, *request);
+  }
+  grpc::ServerWriteReactor<v1::FetchPart>* Fetch(grpc::CallbackServerContext* context,
+                                                 const v1::FetchRequest* request) override {
+    return new FetchReactor(hub_, context, *request);
+  }
+  grpc::ServerUnaryReactor* RenewMine(grpc::CallbackServerContext* context,
+                                      const v1::RenewRequest* request,
+                                      v1::RenewReply* reply) override {
+    const auto caller = CallerOf(hub_, *context, {Role::kLead, Role::kAuditor});
+    if (!caller) return Reply(context, caller);
+    const auto renewed = hub_.Renew(*caller, request->request_pem());
+    if (renewed) reply->set_certificate_pem(*renewed);
+    return Reply(context, renewed);
+  }
+
+ private:
+  Hub& hub_;
+  Clockwork& clock_;
+};
+
+void Limit(grpc::ServerBuilder& builder, const ServerOptions& options) {
+  builder.SetMaxReceiveMessageSize(static_cast<int>(wire::kMessageBytesMax));
+  builder.SetMaxSendMessageSize(static_cast<int>(wire::kMessageBytesMax));
+  builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, options.streams_per_connection);
+  builder.AddChannelArgument(GRPC_ARG_MAX_METADATA_SIZE, 16 << 10);
+  builder.AddChannelArgument(GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS, 10'000);
+  // Two coordinators on one port would each get half of the sites.
+  builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
+  builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, 5'000);
+  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
+  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, 20'000);
+  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 10'000);
+}
+
+std::shared_ptr<grpc::ServerCredentials> Credentials(const Home& home, bool mutual) {
+  grpc::SslServerCredentialsOptions tls(
+      mutual ? GRPC_SSL_REQUEST_AND_REQUIRE_CLIENT_CERTIFICATE_AND_VERIFY
+             : GRPC_SSL_DONT_REQUEST_CLIENT_CERTIFICATE);
+  tls.pem_key_cert_pairs.push_back({home.server_key_pem, home.server_certificate_pem});
+  if (mutual) tls.pem_root_certs = home.authority.certificate_pem();
+  return grpc::SslServerCredentials(tls);
+}
+
+}  // namespace
+
+struct Server::Impl {
+  Impl(Hub& the_hub, const ServerOptions& options)
+      : hub(the_hub),
+        sites(the_hub, clock, options.stalled_ms),
+        console(the_hub, clock),
+        enrolment(the_hub) {}
+  Hub& hub;
+  Clockwork clock;
+  SitesService sites;
+  ConsoleService console;
+  EnrolmentService enrolment;
+  std::unique_ptr<grpc::Server> work_server;
+  std::unique_ptr<grpc::Server> enrol_server;
+};
+
+Server::Server(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Server::~Server() { Stop(0); }
+
+Result<std::unique_ptr<Server>> Server::Start(Hub& hub, const ServerOptions& options) {
+  auto impl = std::make_unique<Impl>(hub, options);
+  const auto listen =
+      [&](std::uint16_t port, bool mutual,
+          std::vector<grpc::Service*> services) -> Result<std::unique_ptr<grpc::Server>> {
+    grpc::ServerBuilder builder;
+    Limit(builder, options);
+    int bound = 0;
+    builder.AddListeningPort(fmt::format("{}:{}", options.listen, port),
+                             Credentials(hub.home(), mutual), &bound);
+    for (grpc::Service* service : services) builder.RegisterService(service);
+    auto server = builder.BuildAndStart();
+    if (!server || bound != port) {
+      return Fail(ErrorCode::kUnavailable,
+                  fmt::format("{}:{}: cannot listen there; another program has the port, or it "
+                              "needs the right to bind it (below 1024: AmbientCapabilities="
+                              "CAP_NET_BIND_SERVICE)",
+                              options.listen, port));
+    }
+    return server;
+  };
+  auto work = listen(hub.home().options.work_port, true, {&impl->sites, &impl->console});
+  CONSILIUM_TRY(work);
+  impl->work_server = std::move(*work);
+  auto enrol = listen(hub.home().options.enrol_port, false, {&impl->enrolment});
+  CONSILIUM_TRY(enrol);
+  impl->enrol_server = std::move(*enrol);
+  return std::unique_ptr<Server>(new Server(std::move(impl)));
+}
+
+void Server::Stop(std::int64_t grace_ms) {
+  if (!impl_) return;
+  const auto deadline = std::chrono::system_clock::now() + std::chrono::milliseconds(grace_ms);
+  for (auto* server : {impl_->enrol_server.get(), impl_->work_server.get()}) {
+    if (server != nullptr) server->Shutdown(deadline);
+  }
+  impl_->work_server.reset();
+  impl_->enrol_server.reset();
+}
+
+}  // namespace consilium::coordinator

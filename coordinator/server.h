@@ -1,0 +1,42 @@
+// The coordinator's gRPC edge: sockets, TLS and stubs; every decision is the hub's.
+//
+// Three listeners: enrolment (server TLS, one call), work (mutual TLS: Sites and Console), and
+// health (plain HTTP, loopback only, read-only). gRPC's callback API: a few threads for any number
+// of streams. Limits: messages of wire::kMessageBytesMax, streams per connection, handshakes and
+// half-sent answers by time.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "base/result.h"
+#include "coordinator/hub.h"
+
+namespace consilium::coordinator {
+
+struct ServerOptions {
+  std::string listen = "0.0.0.0";    // of the work and enrolment listeners
+  std::int64_t stalled_ms = 60'000;  // a half-sent answer without a byte for so long is dropped
+  int streams_per_connection = 32;
+};
+
+class Server {
+ public:
+  // Listens on the ports of the hub's home. `hub` is not owned and outlives the server.
+  // Errors: kUnavailable (a port is taken: names it and the next step).
+  [[nodiscard]] static Result<std::unique_ptr<Server>> Start(Hub& hub,
+                                                             const ServerOptions& options);
+  ~Server();
+  Server(const Server&) = delete;
+  Server& operator=(const Server&) = delete;
+  // Takes no new call, ends the open ones within `grace_ms`.
+  void Stop(std::int64_t grace_ms);
+
+ private:
+  struct Impl;
+  explicit Server(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace consilium::coordinator
