@@ -49,6 +49,11 @@ std::string BindingDifference(const RoundQuestion& question, const RoundFacts& f
 
 }  // namespace
 
+SiteIdentity CopyOf(const SiteIdentity& identity) {
+  return {identity.name, federation::SigningKey::FromSeed(identity.signing.Seed()),
+          federation::AgreementKey::FromSecret(identity.agreement.Secret()), identity.secret};
+}
+
 SiteIdentity IdentityFromSeed(std::string name, std::uint64_t seed) {
   ByteWriter writer;
   writer.U64(seed);
@@ -109,14 +114,16 @@ Result<std::unique_ptr<Site>> Site::Join(const study::Study& study,
                                          const federation::StepRegistry& registry,
                                          SiteIdentity identity, federation::Cohort cohort,
                                          const federation::Roster& roster, SiteSettings settings,
-                                         const Approval& approval, Ledger& ledger) {
+                                         const Approval& approval, Ledger& ledger,
+                                         const study::Study* whole) {
   auto site = std::unique_ptr<Site>(
       new Site(study, registry, std::move(identity), std::move(cohort), settings, ledger));
   site->roster_digest_ = federation::DigestOf(roster);
   const auto within = [&](const Refusal& refusal) {
     return tl::unexpected<Error>(Within(fmt::format("site {}", site->name()), refusal.ToError()));
   };
-  if (const auto approved = site->gate_.ApproveStudy(study, approval); !approved)
+  if (const auto approved = site->gate_.ApproveStudy(whole == nullptr ? study : *whole, approval);
+      !approved)
     return within(approved.error());
   auto numbers = site->gate_.NumberRows(RowNames(site->cohort_, site->identity_.secret));
   if (!numbers) return within(numbers.error());
@@ -314,6 +321,12 @@ Result<void> Site::TotalReceived(const RoundQuestion& question, const Digest& to
     return tl::unexpected<Error>(
         Within(fmt::format("site {}", name()), recorded.error().ToError()));
   }
+  return {};
+}
+
+Result<void> Site::EndAttempt(std::uint32_t attempt, std::string_view why) {
+  if (const auto ended = gate_.EndAttempt(study_.digest, attempt, why); !ended)
+    return tl::unexpected<Error>(Within(fmt::format("site {}", name()), ended.error().ToError()));
   return {};
 }
 

@@ -34,6 +34,9 @@ struct SiteIdentity {
   }
 };
 
+// The same keys once more: keys are not copied by accident.
+[[nodiscard]] SiteIdentity CopyOf(const SiteIdentity& identity);
+
 // Everything derived from 32 bytes of seed: tests and simulations, where keys must repeat.
 [[nodiscard]] SiteIdentity IdentityFromSeed(std::string name, std::uint64_t seed);
 
@@ -55,13 +58,14 @@ class Site {
   // `study`, `registry` and `ledger` are not owned. `cohort` is as BuildCohort made it: the
   // variables' columns are appended to the features here, as the steps count them
   // (study::StepColumns). `roster`: the training centers with their keys, from the signed study.
+  // `whole`: the study as it was approved, if `study` is an attempt with fewer training centers.
   // Approves the study with the given settings and checks every planned row set before the first
   // round. Errors: the gate's refusals as errors, kInvalidArgument (the roster has no such site or
   // other keys).
   [[nodiscard]] static Result<std::unique_ptr<Site>> Join(
       const study::Study& study, const federation::StepRegistry& registry, SiteIdentity identity,
       federation::Cohort cohort, const federation::Roster& roster, SiteSettings settings,
-      const Approval& approval, Ledger& ledger);
+      const Approval& approval, Ledger& ledger, const study::Study* whole = nullptr);
 
   // Answers the round, or refuses: then nothing leaves. `replay` has been given all earlier totals.
   // Errors: refusals by name ("GATE_NOT_DERIVED: ..."), those of the steps (with the site in
@@ -70,6 +74,9 @@ class Site {
                                            const study::StudyReplay& replay);
   // The total of the round is known; it goes to the ledger. Errors: the gate's.
   [[nodiscard]] Result<void> TotalReceived(const RoundQuestion& question, const Digest& total);
+  // The attempt is over for this site; a later one may begin if restarting was approved.
+  // Errors: the gate's.
+  [[nodiscard]] Result<void> EndAttempt(std::uint32_t attempt, std::string_view why);
   // What the site would derive again after a restart: computes the round's derived values, sends
   // nothing.
   [[nodiscard]] Result<void> Rederive(const std::vector<federation::Query>& queries);

@@ -1,0 +1,183 @@
+#include "site_agent/link.h"
+
+#include <consilium/v1/consilium.grpc.pb.h>
+#include <fmt/format.h>
+#include <grpcpp/grpcpp.h>
+
+#include <chrono>
+#include <cstdlib>
+
+#include "base/digest.h"
+#include "identity/certificate.h"
+#include "identity/private_key.h"
+#include "site_agent/dial.h"
+#include "site_agent/disk.h"
+#include "study/program.h"
+
+namespace consilium::site_agent {
+namespace {
+
+constexpr auto kCallTime = std::chrono::seconds(30);
+
+std::string ProxyUrl(const SiteProxy& proxy, std::string_view password) {
+  const std::string host =
+      proxy.host.find(':') == std::string::npos ? proxy.host : "[" + proxy.host + "]";
+  if (proxy.user.empty()) return fmt::format("http://{}:{}", host, proxy.port);
+  const auto escaped = [](std::string_view text) {
+    std::string out;
+    for (const char c : text) {
+      const auto byte = static_cast<unsigned char>(c);
+      if (std::isalnum(byte) != 0 || c == '-' || c == '.' || c == '_' || c == '~') {
+        out += c;
+      } else {
+        out += fmt::format("%{:02X}", byte);
+      }
+    }
+    return out;
+  };
+  return fmt::format("http://{}:{}@{}:{}", escaped(proxy.user), escaped(password), host,
+                     proxy.port);
+}
+
+// gRPC reads its proxy from the environment, and `grpc_proxy` before any other.
+Result<bool> UseProxy(const SiteProxy& proxy) {
+  if (proxy.kind == SiteProxy::Kind::kNone) return false;
+  if (proxy.kind == SiteProxy::Kind::kHttp) {
+    std::string password;
+    if (!proxy.password_file.empty()) {
+      auto text = ReadSecret(proxy.password_file, 4096);
+      CONSILIUM_TRY(text);
+      password = text->substr(0, text->find_first_of("\r\n"));
+    }
+    ::setenv("grpc_proxy", ProxyUrl(proxy, password).c_str(), 1);
+  }
+  return true;
+}
+
+Result<std::shared_ptr<grpc::Channel>> Dial(const std::string& address,
+                                            const grpc::SslCredentialsOptions& tls,
+                                            const SiteNetwork& network) {
+  const auto proxy = UseProxy(network.proxy);
+  CONSILIUM_TRY(proxy);
+  grpc::ChannelArguments arguments;
+  arguments.SetMaxReceiveMessageSize(static_cast<int>(wire::kMessageBytesMax));
+  arguments.SetMaxSendMessageSize(static_cast<int>(wire::kMessageBytesMax));
+  arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, *proxy ? 1 : 0);
+  // A proxy or a firewall forgets an idle connection; one that is gone must be noticed.
+  arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, 20'000);
+  arguments.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 10'000);
+  arguments.SetInt(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);
+  arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 200);
+  arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, 200);
+  arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 5'000);
+  arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
+  return grpc::CreateCustomChannel(address, grpc::SslCredentials(tls), arguments);
+}
+
+Result<std::string> Roots(const std::string& authority_pem, const SiteNetwork& network) {
+  if (network.ca_bundle.empty()) return authority_pem;
+  auto bundle = ReadFile(network.ca_bundle, 1 << 22);
+  CONSILIUM_TRY(bundle);
+  return authority_pem + *bundle;
+}
+
+}  // namespace
+
+Error ErrorOf(const grpc::Status& status, std::string_view what) {
+  return {wire::CodeOfStatus(status.error_code()),
+          fmt::format(
+              "{}: {}", what,
+              status.error_message().empty() ? "the connection broke" : status.error_message())};
+}
+
+Result<std::shared_ptr<grpc::Channel>> OpenChannel(const StoredEnrolment& enrolment,
+                                                   const std::string& tls_key_pem,
+                                                   const SiteNetwork& network) {
+  auto roots = Roots(enrolment.authority_pem, network);
+  CONSILIUM_TRY(roots);
+  return Dial(enrolment.address, {*roots, tls_key_pem, enrolment.certificate_pem}, network);
+}
+
+Result<std::string> FetchAuthority(const identity::Token& token, const SiteNetwork& network) {
+  const auto address = identity::ParseAddress(token.address);
+  CONSILIUM_TRY(address);
+  const auto socket = Connect(network, address->host, address->port);
+  CONSILIUM_TRY(socket);
+  const auto shown = ShownCertificates(*socket, address->host);
+  CONSILIUM_TRY(shown);
+  std::string seen;
+  for (const std::string& pem : *shown) {
+    const auto facts = identity::ReadCertificate(pem);
+    if (!facts) continue;
+    if (facts->fingerprint == token.authority) return pem;
+    seen = Hex(facts->fingerprint);
+  }
+  return Fail(ErrorCode::kPermissionDenied,
+              fmt::format("{}: the token's authority has fingerprint {}, the listener shows {}; "
+                          "somebody stands between (a TLS-inspecting firewall?), or the token is "
+                          "of another coordinator",
+                          token.address, Hex(token.authority), seen.empty() ? "none" : seen));
+}
+
+Result<StoredEnrolment> EnrolWith(const identity::Token& token, const EnrolmentKeys& keys,
+                                  const SiteNetwork& network, std::int64_t unix_ms) {
+  CONSILIUM_TRY(identity::CheckUnexpired(token, unix_ms / 1000));
+  auto authority = FetchAuthority(token, network);
+  CONSILIUM_TRY(authority);
+  wire::Enrolment enrolment;
+  enrolment.versions.engine = study::kEngineVersion;
+  enrolment.secret = token.secret;
+  auto request = identity::MakeRequest(keys.tls_key_pem, token.name, token.role);
+  CONSILIUM_TRY(request);
+  enrolment.request_pem = std::move(*request);
+  enrolment.signing_key = keys.signing->verifying_key();
+  if (keys.agreement != nullptr) enrolment.agreement_key = keys.agreement->public_key();
+  enrolment.proof = keys.signing->Sign(wire::ProofBytes(enrolment));
+  auto channel = Dial(token.address, {*authority, "", ""}, network);
+  CONSILIUM_TRY(channel);
+  const auto stub = v1::Enrolment::NewStub(*channel);
+  grpc::ClientContext context;
+  context.set_deadline(std::chrono::system_clock::now() + kCallTime);
+  v1::EnrollRequest message;
+  wire::Encode(enrolment, message);
+  v1::EnrollReply reply;
+  if (const grpc::Status status = stub->Enroll(&context, message, &reply); !status.ok())
+    return tl::unexpected<Error>(ErrorOf(status, "enrolment at " + token.address));
+  const auto enrolled = wire::Decode(reply);
+  CONSILIUM_TRY(enrolled);
+  CONSILIUM_TRY(wire::Negotiate(enrolment.versions, enrolled->versions));
+  CONSILIUM_TRY(identity::CheckIssued(enrolled->certificate_pem, *authority, unix_ms / 1000));
+  CONSILIUM_TRY(identity::KeyMatches(keys.tls_key_pem, enrolled->certificate_pem));
+  CONSILIUM_TRY(identity::ParseAddress(enrolled->address));
+  return StoredEnrolment{token.name,
+                         enrolled->certificate_pem,
+                         std::move(*authority),
+                         enrolled->address,
+                         enrolled->coordinator,
+                         enrolled->coordinator_key,
+                         unix_ms};
+}
+
+Result<std::string> RenewCertificate(const std::shared_ptr<grpc::Channel>& channel,
+                                     const StoredEnrolment& enrolment,
+                                     const std::string& tls_key_pem, std::int64_t now_s) {
+  const auto facts = identity::ReadCertificate(enrolment.certificate_pem);
+  CONSILIUM_TRY(facts);
+  const auto request = identity::MakeRequest(tls_key_pem, facts->name, *facts->role);
+  CONSILIUM_TRY(request);
+  grpc::ClientContext context;
+  context.set_deadline(std::chrono::system_clock::now() + kCallTime);
+  v1::RenewRequest message;
+  message.set_request_pem(*request);
+  v1::RenewReply reply;
+  const grpc::Status status =
+      *facts->role == identity::Role::kSite
+          ? v1::Sites::NewStub(channel)->Renew(&context, message, &reply)
+          : v1::Console::NewStub(channel)->RenewMine(&context, message, &reply);
+  if (!status.ok()) return tl::unexpected<Error>(ErrorOf(status, "renewal of the certificate"));
+  CONSILIUM_TRY(identity::CheckIssued(reply.certificate_pem(), enrolment.authority_pem, now_s));
+  CONSILIUM_TRY(identity::KeyMatches(tls_key_pem, reply.certificate_pem()));
+  return reply.certificate_pem();
+}
+
+}  // namespace consilium::site_agent

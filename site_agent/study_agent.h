@@ -1,0 +1,92 @@
+// One approved study at one site, between messages: records of the log come in, answers go out.
+//
+// It joins the pure parts (what the lead signed, the rounds' rules, verification by replay, the
+// gate) in the one order in which nothing can leak and nothing is lost: a record is checked, kept
+// on the disk, and only then believed; an answer is admitted, written to the ledger, and only then
+// handed out. After a crash Load gives the same state from the log that was kept. No socket, no
+// thread, no clock. Protocol: docs/protocol.md, "A site's half".
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <set>
+#include <span>
+#include <string>
+
+#include "base/bytes.h"
+#include "base/result.h"
+#include "federation/site_rounds.h"
+#include "federation/wire/wire.h"
+#include "site_agent/site.h"
+#include "study/submission.h"
+
+namespace consilium::site_agent {
+
+// What a study needs of the hospital. All of it is called on the agent's thread.
+struct StudyPlace {
+  const SiteIdentity* identity = nullptr;  // not owned, nor is the ledger
+  SiteSettings settings;
+  Approval approval;
+  Ledger* ledger = nullptr;
+  // The cohort of the resolved study. Errors: everything that is wrong with it.
+  std::function<Result<federation::Cohort>(const study::Study& resolved)> build_cohort;
+  // Durable before it returns.
+  std::function<Result<void>(std::uint32_t attempt, std::span<const std::uint8_t> record)>
+      append_record;
+  std::function<Result<void>()> sync_ledger;
+};
+
+struct StudyAnswer {
+  wire::AnswerHead head;
+  std::shared_ptr<const Bytes> words;
+};
+
+class StudyAgent {
+ public:
+  // Errors: those of study::StudyOf.
+  [[nodiscard]] static Result<std::unique_ptr<StudyAgent>> Open(study::Submission submission,
+                                                                StudyPlace place);
+  ~StudyAgent();
+  StudyAgent(const StudyAgent&) = delete;
+  StudyAgent& operator=(const StudyAgent&) = delete;
+
+  // Takes up the attempt whose log was kept. Errors: those of Take; kDataLoss.
+  [[nodiscard]] Result<void> Load(std::uint32_t attempt, std::span<const std::uint8_t> log);
+
+  // The next record of the attempt: number 0 is the header, whose study the site joins; number r+1
+  // is round r. True: it is new, checked and on the disk: say so (position), then call Advance.
+  // False: it was held. Errors: kPermissionDenied, kDataLoss, kFailedPrecondition (what is wrong
+  // with it: docs/protocol.md), those of the cohort, the gate and the disk. Then nothing is kept.
+  [[nodiscard]] Result<bool> Take(std::uint32_t attempt, std::uint64_t index,
+                                  std::span<const std::uint8_t> record);
+  // Believes what Take kept: derives the next question. Errors: the gate's (its ledger).
+  [[nodiscard]] Result<void> Advance();
+
+  // The answer to a question, or the one that was given before: the same bytes.
+  // Errors: refusals by name; then nothing left the site. kFailedPrecondition: records are missing.
+  [[nodiscard]] Result<StudyAnswer> Answer(const wire::Ask& ask);
+
+  // The coordinator says that the attempt is over. The next header begins the new one, if the
+  // contract and the approval allow it.
+  [[nodiscard]] Result<void> Restart(std::uint32_t attempt, std::string_view why);
+
+  [[nodiscard]] wire::Position position() const;
+  // What is done now, in the words that may go out: "computing round 17".
+  [[nodiscard]] std::string Doing() const;
+  // The last total was taken: nothing more will be asked.
+  [[nodiscard]] bool done() const;
+  [[nodiscard]] const study::Study& study() const;
+
+ private:
+  struct Impl;
+  explicit StudyAgent(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+// What may be said outside about an error: its code, and the gate's rule if one refused.
+// "PERMISSION_DENIED GATE_NOT_DERIVED". Never the message (rule 7 of the disclosure rules).
+[[nodiscard]] std::string OutwardText(const Error& error);
+
+}  // namespace consilium::site_agent

@@ -1,0 +1,301 @@
+// The coordinator's host and every site's agent of one study, with messages carried in memory.
+//
+// All parts are the real ones, store and disks included; only gRPC is not there. Each message is
+// encoded and decoded as on the wire. Parts can be killed between any two messages: what they held
+// in memory is gone, what they wrote is there.
+#pragma once
+
+#include <consilium/v1/consilium.pb.h>
+#include <gtest/gtest.h>
+
+#include <deque>
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "coordinator/study_host.h"
+#include "federation/log.h"
+#include "site_agent/study_agent.h"
+#include "tests/support/small_study.h"
+
+namespace consilium::testing {
+
+class HostedFederation : public coordinator::Outbox {
+ public:
+  HostedFederation(const std::string& study_yaml, std::vector<SmallHospital> hospitals,
+                   const std::filesystem::path& folder)
+      : folder_(folder) {
+    const auto study = study::ParseStudy(study_yaml, "study.yaml");
+    EXPECT_TRUE(study.has_value()) << study.error().message;
+    federation::Roster members;
+    for (SmallHospital& hospital : hospitals) {
+      Site& site = sites_[hospital.name];
+      site.identity = std::make_unique<site_agent::SiteIdentity>(
+          site_agent::IdentityFromSeed(hospital.name, study->seed));
+      members[hospital.name] = site.identity->public_keys();
+      site.csv = SmallCsv(hospital.cases);
+      site.ledger = std::make_unique<site_agent::Ledger>(hospital.name);
+    }
+    federation::KeyBytes seed{};
+    seed.fill(9);
+    submission_ = study::SignSubmission(study_yaml, members, "lead",
+                                        federation::SigningKey::FromSeed(seed));
+    id_ = study::DigestOf(submission_);
+    std::filesystem::create_directories(folder_);
+    auto store = coordinator::Store::Create((folder_ / "store.db").string());
+    EXPECT_TRUE(store.has_value()) << store.error().message;
+    store_ = std::move(*store);
+    EXPECT_TRUE(store_
+                    ->AddStudy({id_, study->name, "lead", study_yaml,
+                                study::EncodeSubmission(submission_)},
+                               1)
+                    .has_value());
+    OpenHost();
+    for (auto& [name, site] : sites_) Connect(name);
+  }
+
+  // ---- coordinator::Outbox
+  void Send(const std::string& site, wire::ToSite message) override {
+    v1::ToSite proto;
+    wire::Encode(message, proto);
+    to_sites_.push_back({site, proto.SerializeAsString()});
+  }
+  void SendRecord(const std::string& site, const Digest& study, std::uint32_t attempt,
+                  std::uint64_t index, std::shared_ptr<const Bytes> record) override {
+    // Two parts, as a long record travels.
+    const std::size_t half = record->size() / 2;
+    Send(site, wire::RecordPart{study, attempt, index, record->size(), 0,
+                                Bytes(record->begin(), record->begin() +
+                                                           static_cast<std::ptrdiff_t>(half))});
+    Send(site, wire::RecordPart{study, attempt, index, record->size(), half,
+                                Bytes(record->begin() + static_cast<std::ptrdiff_t>(half),
+                                      record->end())});
+  }
+
+  // Delivers one message or, when none travels, lets a second pass. False: nothing can happen.
+  bool Step() {
+    ++steps_;
+    if (!to_sites_.empty()) {
+      const auto [site, bytes] = to_sites_.front();
+      to_sites_.pop_front();
+      v1::ToSite proto;
+      EXPECT_TRUE(proto.ParseFromString(bytes));
+      const auto message = wire::Decode(proto);
+      EXPECT_TRUE(message.has_value()) << message.error().message;
+      if (message && !silent_.contains(site)) Deliver(site, *message);
+      return true;
+    }
+    now_ms_ += 1000;
+    Tick();
+    ++idle_;
+    return idle_ < 100'000 && !(host_->ended() && to_sites_.empty());
+  }
+
+  void RunToEnd() {
+    while (!host_->ended()) {
+      if (!Step()) break;
+    }
+    while (!to_sites_.empty()) Step();
+  }
+
+  void KillCoordinator() {
+    host_.reset();
+    to_sites_.clear();  // connections are gone
+    store_.reset();
+    auto store = coordinator::Store::Open((folder_ / "store.db").string());
+    ASSERT_TRUE(store.has_value()) << store.error().message;
+    store_ = std::move(*store);
+    OpenHost();
+    for (auto& [name, site] : sites_) Connect(name);
+  }
+
+  void KillSite(const std::string& name) {
+    Site& site = sites_.at(name);
+    site.agent.reset();
+    site.parts.clear();
+    std::erase_if(to_sites_, [&](const auto& message) { return message.first == name; });
+    host_->Disconnected(name, now_ms_);
+    // What the ledger had not flushed is gone.
+    auto ledger = site_agent::Ledger::Open(name, site.ledger_disk);
+    ASSERT_TRUE(ledger.has_value()) << ledger.error().message;
+    site.ledger = std::make_unique<site_agent::Ledger>(std::move(*ledger));
+    Connect(name);
+  }
+
+  void Leave(const std::string& name, std::string_view why) {
+    silent_.insert(name);
+    host_->Left(name, why, now_ms_, now_ms_);
+    Tick();
+  }
+
+  [[nodiscard]] coordinator::HostStatus Status() const { return host_->Status(now_ms_); }
+  [[nodiscard]] coordinator::StudyHost& host() { return *host_; }
+  [[nodiscard]] coordinator::Store& store() { return *store_; }
+  [[nodiscard]] const Digest& id() const { return id_; }
+  [[nodiscard]] std::uint64_t steps() const { return steps_; }
+  [[nodiscard]] std::string Artifact(const std::string& name) {
+    const auto bytes = store_->ReadArtifact(id_, name);
+    if (!bytes) return "no " + name + ": " + bytes.error().message;
+    return {bytes->begin(), bytes->end()};
+  }
+  [[nodiscard]] const std::vector<std::string>& refusals() const { return refusals_; }
+  // Changes the next answer of `site` on its way.
+  std::function<void(wire::AnswerHead&, Bytes&)> tamper;
+  std::string tampered_site;
+
+ private:
+  struct Site {
+    std::unique_ptr<site_agent::SiteIdentity> identity;
+    std::string csv;
+    std::unique_ptr<site_agent::Ledger> ledger;
+    Bytes ledger_disk;
+    std::uint64_t ledger_synced = 0;
+    bool has_offer = false;
+    std::map<std::uint32_t, Bytes> logs;  // on disk
+    std::unique_ptr<site_agent::StudyAgent> agent;
+    Bytes parts;  // of a record that is arriving
+  };
+
+  void OpenHost() {
+    auto host = coordinator::StudyHost::Open(id_, *store_, *this, now_ms_);
+    ASSERT_TRUE(host.has_value()) << host.error().message;
+    host_ = std::move(*host);
+  }
+  void Tick() { host_->Tick(now_ms_, now_ms_); }
+
+  void Hear(const std::string& name, const wire::FromSite& message) {
+    v1::FromSite proto;
+    wire::Encode(message, proto);
+    const auto again = wire::Decode(proto);
+    ASSERT_TRUE(again.has_value()) << again.error().message;
+    if (const auto* word = std::get_if<wire::StudyWord>(&*again))
+      host_->Heard(name, *word, now_ms_, now_ms_);
+    if (const auto* held = std::get_if<wire::TotalHeld>(&*again))
+      host_->Held(name, held->position, now_ms_);
+    if (const auto* refused = std::get_if<wire::Refused>(&*again)) {
+      refusals_.push_back(name + ": " + refused->outward);
+      host_->Refused(name, *refused, now_ms_, now_ms_);
+    }
+    Tick();
+  }
+
+  void OpenAgent(const std::string& name) {
+    Site& site = sites_.at(name);
+    site_agent::StudyPlace place;
+    place.identity = site.identity.get();
+    place.ledger = site.ledger.get();
+    const auto study = study::StudyOf(submission_);
+    place.approval = site_agent::AcceptAll(*study, submission_.members);
+    place.settings.allow_public_data = true;
+    place.build_cohort = [&site, name](const study::Study& resolved) {
+      const auto file = site_agent::ParseCohortFile(SmallCohortYaml(name), name + ".yaml");
+      return site_agent::BuildCohort(*file, resolved, site.csv, std::nullopt,
+                                     site.identity->secret);
+    };
+    place.append_record = [&site](std::uint32_t attempt, std::span<const std::uint8_t> record) {
+      Bytes& log = site.logs[attempt];
+      log.insert(log.end(), record.begin(), record.end());
+      return Result<void>();
+    };
+    place.sync_ledger = [&site] {
+      const auto& records = site.ledger->records();
+      for (; site.ledger_synced < records.size(); ++site.ledger_synced) {
+        const Bytes bytes = site_agent::EncodeRecord(records[site.ledger_synced]);
+        site.ledger_disk.insert(site.ledger_disk.end(), bytes.begin(), bytes.end());
+      }
+      return Result<void>();
+    };
+    site.ledger_synced = site.ledger->records().size();
+    auto agent = site_agent::StudyAgent::Open(submission_, std::move(place));
+    ASSERT_TRUE(agent.has_value()) << agent.error().message;
+    site.agent = std::move(*agent);
+    if (!site.logs.empty()) {
+      const auto& [attempt, log] = *site.logs.rbegin();
+      const auto loaded = site.agent->Load(attempt, log);
+      ASSERT_TRUE(loaded.has_value()) << loaded.error().message;
+    }
+  }
+
+  void Connect(const std::string& name) {
+    Site& site = sites_.at(name);
+    if (silent_.contains(name)) return;
+    if (site.has_offer && !site.agent) OpenAgent(name);
+    site.parts.clear();
+    std::optional<wire::Position> position;
+    if (site.agent) position = site.agent->position();
+    host_->Connected(name, position, now_ms_, now_ms_);
+    if (site.agent) SayApproved(name);
+    Tick();
+  }
+
+  void SayApproved(const std::string& name) {
+    wire::StudyWord word{id_, wire::Word::kApproved, 0, {}, {}};
+    const auto file = site_agent::ParseCohortFile(SmallCohortYaml(name), name + ".yaml");
+    const auto header = site_agent::RadiomicsHeader(*file, sites_.at(name).csv);
+    word.columns = *header;
+    Hear(name, word);
+  }
+
+  void Deliver(const std::string& name, const wire::ToSite& message) {
+    Site& site = sites_.at(name);
+    if (const auto* offer = std::get_if<wire::Offer>(&message)) {
+      EXPECT_EQ(offer->submission, study::EncodeSubmission(submission_));
+      site.has_offer = true;
+      if (!site.agent) OpenAgent(name);
+      SayApproved(name);
+    } else if (const auto* part = std::get_if<wire::RecordPart>(&message)) {
+      if (part->offset == 0) site.parts.clear();
+      ASSERT_EQ(part->offset, site.parts.size());
+      site.parts.insert(site.parts.end(), part->data.begin(), part->data.end());
+      if (site.parts.size() < part->size) return;
+      const auto taken = site.agent->Take(part->attempt, part->index, site.parts);
+      ASSERT_TRUE(taken.has_value()) << taken.error().message;
+      if (*taken) {
+        if (part->index == 0) Hear(name, wire::StudyWord{id_, wire::Word::kJoined, 0, {}, {}});
+        Hear(name, wire::TotalHeld{site.agent->position()});
+        const auto advanced = site.agent->Advance();
+        ASSERT_TRUE(advanced.has_value()) << advanced.error().message;
+      }
+    } else if (const auto* ask = std::get_if<wire::Ask>(&message)) {
+      auto answer = site.agent->Answer(*ask);
+      if (!answer) {
+        Hear(name, wire::Refused{id_, ask->binding.attempt, ask->binding.round,
+                                 site_agent::OutwardText(answer.error())});
+        return;
+      }
+      Bytes words = *answer->words;
+      if (tamper && name == tampered_site) {
+        tamper(answer->head, words);
+        tamper = nullptr;
+      }
+      v1::AnswerHead proto;
+      wire::Encode(answer->head, proto);
+      const auto head = wire::Decode(proto);
+      ASSERT_TRUE(head.has_value()) << head.error().message;
+      const auto answered = host_->Answered(name, *head, words, now_ms_, now_ms_);
+      if (!answered) refusals_.push_back(answered.error().message);
+      Tick();
+    } else if (const auto* restarted = std::get_if<wire::Restarted>(&message)) {
+      const auto restart = site.agent->Restart(restarted->attempt, restarted->why);
+      ASSERT_TRUE(restart.has_value()) << restart.error().message;
+    }
+  }
+
+  std::filesystem::path folder_;
+  study::Submission submission_;
+  Digest id_;
+  std::unique_ptr<coordinator::Store> store_;
+  std::unique_ptr<coordinator::StudyHost> host_;
+  std::map<std::string, Site> sites_;
+  std::set<std::string> silent_;
+  std::deque<std::pair<std::string, std::string>> to_sites_;
+  std::vector<std::string> refusals_;
+  std::int64_t now_ms_ = 1'000'000;
+  std::uint64_t steps_ = 0;
+  std::uint64_t idle_ = 0;
+};
+
+}  // namespace consilium::testing
