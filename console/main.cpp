@@ -9,20 +9,27 @@
 #include <fstream>
 #include <iostream>
 #include <nlohmann/json.hpp>
+#include <set>
 #include <thread>
 
 #include "base/csv.h"
 #include "base/digest.h"
 #include "console/files.h"
 #include "console/load.h"
+#include "console/render.h"
+#include "console/screen.h"
+#include "console/summary.h"
+#include "console/verbs.h"
 #include "coordinator/report_html.h"
 #include "coordinator/report_json.h"
 #include "coordinator/report_tables.h"
 #include "coordinator/study_run.h"
+#include "identity/tls13.h"
 #include "simulation/generated_hospitals.h"
 #include "simulation/local_federation.h"
 #include "study/program.h"
 #include "study/study_file.h"
+#include "study/submission.h"
 
 namespace consilium::console {
 namespace {
@@ -30,74 +37,8 @@ namespace {
 namespace fs = std::filesystem;
 using Clock = std::chrono::steady_clock;
 
-// Documented in README.md and in --help; scripts rely on them.
-enum ExitCode {
-  kOk = 0,
-  kStudyRefused = 1,
-  kUsage = 2,
-  kInputWrong = 3,
-  kDisclosureRefused = 4,
-  kAuditFailed = 5,
-  kInternal = 70,
-};
-
-constexpr const char* kExitCodes =
-    "Exit codes:\n"
-    "  0   done\n"
-    "  1   the study was refused or could not be fitted\n"
-    "  2   the command line is wrong\n"
-    "  3   a file is missing or wrong\n"
-    "  4   a disclosure rule refused a question\n"
-    "  5   an audit found that something does not hold\n"
-    "  70  a fault of the program\n";
-
-int CodeOf(const Error& error) {
-  switch (error.code) {
-    case ErrorCode::kInvalidArgument:
-    case ErrorCode::kNotFound:
-    case ErrorCode::kResourceExhausted:
-    case ErrorCode::kUnavailable:
-    case ErrorCode::kDataLoss:
-    case ErrorCode::kOutOfRange:
-      return kInputWrong;
-    case ErrorCode::kPermissionDenied:
-      return kDisclosureRefused;
-    case ErrorCode::kFailedPrecondition:
-    case ErrorCode::kAlreadyExists:
-      return kStudyRefused;
-    case ErrorCode::kInternal:
-      return kInternal;
-  }
-  return kInternal;
-}
-
-struct Screen {
-  bool json = false;
-  bool terminal = false;  // stderr is one: colours and a line that is written over
-
-  int Report(const Error& error, int code) const {
-    if (json) {
-      std::cout << nlohmann::json{{"event", "error"},
-                                  {"code", Name(error.code)},
-                                  {"exit", code},
-                                  {"message", error.message}}
-                       .dump()
-                << "\n";
-    } else {
-      fmt::print(stderr, "{}error{} {}: {}\n", terminal ? "\033[1;31m" : "",
-                 terminal ? "\033[0m" : "", Name(error.code), error.message);
-    }
-    return code;
-  }
-  int Report(const Error& error) const { return Report(error, CodeOf(error)); }
-};
-
-std::string Megabytes(std::uint64_t bytes) {
-  const double megabytes = static_cast<double>(bytes) / 1e6;
-  return megabytes < 10 ? fmt::format("{:.1f} MB", megabytes) : fmt::format("{:.0f} MB", megabytes);
-}
 std::string Seconds(double seconds) {
-  return fmt::format("{}:{:02}", static_cast<int>(seconds) / 60, static_cast<int>(seconds) % 60);
+  return CountdownText(static_cast<std::int64_t>(seconds * 1000));
 }
 
 // Progress of a run: one line that is written over on a terminal, a line now and then elsewhere.
@@ -109,11 +50,7 @@ class ProgressLine {
   void Show(const simulation::Progress& progress) {
     const double elapsed = std::chrono::duration<double>(Clock::now() - began_).count();
     fits_max_ = std::max(fits_max_, progress.fits);
-    // Paths end at different lambdas, so what is left is an estimate: rounds of a typical path.
-    const double typical = 14 + 0.55 * lambda_count_;
-    const double share =
-        std::min(0.97, (static_cast<double>(progress.round) + 1) /
-                           std::max(typical, 1.25 * (static_cast<double>(progress.round) + 3)));
+    const double share = ProgressShare(progress.round, lambda_count_);
     const double left = elapsed * (1 - share) / share;
     if (screen_.json) {
       std::cout << nlohmann::json{{"event", "round"},        {"round", progress.round},
@@ -131,10 +68,7 @@ class ProgressLine {
         Seconds(elapsed), Seconds(left));
     if (screen_.terminal) {
       constexpr int kBar = 20;
-      const int full = static_cast<int>(share * kBar);
-      fmt::print(stderr, "\r\033[K\033[36m{}{}\033[0m {}",
-                 std::string(static_cast<std::size_t>(full), '#'),
-                 std::string(static_cast<std::size_t>(kBar - full), '.'), line);
+      fmt::print(stderr, "\r\033[K\033[36m{}\033[0m {}", Bar(share, kBar), line);
       std::fflush(stderr);
     } else if (elapsed >= next_) {
       fmt::print(stderr, "{}\n", line);
@@ -166,35 +100,6 @@ Result<void> WriteReport(const fs::path& out, const study::Results& results) {
   CONSILIUM_TRY(html);
   CONSILIUM_TRY(WriteFile(out / "report.html", *html));
   return {};
-}
-
-std::string Figure(double value) {
-  return value == value ? fmt::format("{:.3f}", value) : std::string("-");
-}
-
-void PrintSummary(const study::Results& results, const fs::path& out) {
-  fmt::print("\n{}\n{}\n\n", results.verdict.word, results.verdict.sentence);
-  fmt::print("{:<22} {:<12} {:<10} {:>9} {:>9} {:>20} {:>12}\n", "held out", "features", "harmon.",
-             "internal", "external", "95 % interval", "degradation");
-  bool truth = false;
-  for (const study::ResultRow& row : results.rows) {
-    const std::string interval =
-        row.external_auc_ci.lower == row.external_auc_ci.lower
-            ? fmt::format("{:.3f} to {:.3f}", row.external_auc_ci.lower, row.external_auc_ci.upper)
-            : std::string("-");
-    fmt::print("{:<22} {:<12} {:<10} {:>9} {:>9} {:>20} {:>12}{}{}{}\n", row.key.held_out,
-               row.key.features, row.key.harmonization, Figure(row.internal_auc),
-               Figure(row.external_auc), interval, Figure(row.degradation),
-               row.true_external_auc ? fmt::format("   truth {:.3f}", *row.true_external_auc) : "",
-               row.primary ? "  *" : "", row.reason.empty() ? "" : "  (" + row.reason + ")");
-    if (!row.path_ended.empty()) fmt::print("  {}\n", row.path_ended);
-    truth = truth || row.true_external_auc.has_value();
-  }
-  fmt::print("* the pre-registered primary analysis{}\n",
-             truth ? "; truth: AUC of the data-generating predictor in that hospital, the ceiling "
-                     "of any score"
-                   : "");
-  fmt::print("\n{} rounds. The report: {}\n", results.rounds, (out / "report.html").string());
 }
 
 // ---- verbs
@@ -331,9 +236,11 @@ int Simulate(const SimulateArguments& arguments, const Screen& screen) {
                                         {"report", (out / "report.json").string()}}
                      .dump()
               << "\n";
-  } else {
-    PrintSummary(outcome->results, out);
+    return kOk;
   }
+  const auto summary = Summarize(coordinator::ReportJson(outcome->results));
+  if (!summary) return screen.Report(summary.error());
+  std::cout << SummaryText(*summary, (out / "report.html").string());
   return kOk;
 }
 
@@ -359,6 +266,31 @@ int Report(const std::string& folder, const Screen& screen) {
     fmt::print("{}\n", (out / "report.html").string());
   }
   return kOk;
+}
+
+// A folder of this machine, or a study of a coordinator.
+int ReportOf(const std::string& what, const std::string& out, const Session& session) {
+  std::error_code none;
+  const bool is_folder = fs::is_directory(what, none);
+  if (is_folder && !out.empty()) {
+    return session.screen.Report(
+        {ErrorCode::kInvalidArgument,
+         fmt::format("report: {} is a folder, whose report.html is written there; --out is for a "
+                     "study's ID",
+                     what)},
+        kUsage);
+  }
+  if (is_folder || what.find('/') != std::string::npos) return Report(what, session.screen);
+  const auto profile = FolderOf(session);
+  if (!profile) return session.screen.Report(profile.error());
+  const auto enrolment = LoadEnrolment(*profile);
+  if (!enrolment && enrolment.error().code == ErrorCode::kNotFound) {
+    return session.screen.Report(
+        {ErrorCode::kNotFound,
+         fmt::format("{}/: there is no such folder; for a study of that name: {}", what,
+                     enrolment.error().message)});
+  }
+  return FetchReport(session, what, out);
 }
 
 Result<std::string> ReadLog(const fs::path& folder) { return ReadFile(folder / "log.consilium"); }
@@ -402,6 +334,13 @@ int AuditReplay(const std::string& folder, const Screen& screen) {
   auto resolved = study::ResolveFeatures(*study, header->feature_columns);
   if (!resolved) return screen.Report(resolved.error(), kAuditFailed);
   resolved->privacy.masks = header->masked;
+  // An attempt that started over has fewer training centers than its study.
+  std::set<std::string> centers;
+  for (const auto& [site, keys] : header->roster) centers.insert(site);
+  if (centers.size() < study::TrainingCenters(*resolved).size()) {
+    resolved = study::WithTrainingCenters(*resolved, centers);
+    if (!resolved) return screen.Report(resolved.error(), kAuditFailed);
+  }
   const federation::StepRegistry registry = study::MakeStepRegistry();
   // Masked answers that were kept are added again; their signatures stand in the log.
   const bool kept = fs::exists(out / "answers");
@@ -477,26 +416,51 @@ int Demo(const std::string& folder, std::uint64_t seed, const Screen& screen) {
   return kOk;
 }
 
+// Every command's --help ends with the exit codes.
+void AddExitCodes(CLI::App& app) {
+  const std::string footer = app.get_footer();
+  app.footer(footer.empty() ? std::string(kExitCodes) : footer + "\n" + kExitCodes);
+  for (CLI::App* verb : app.get_subcommands([](CLI::App*) { return true; })) AddExitCodes(*verb);
+}
+
+std::vector<std::string> CommandNames(CLI::App& app) {
+  std::vector<std::string> names;
+  for (const CLI::App* verb : app.get_subcommands([](CLI::App*) { return true; }))
+    names.push_back(verb->get_name());
+  return names;
+}
+
 int Main(int argc, char** argv) {
-  Screen screen;
+  Session session;
+  Screen& screen = session.screen;
+  int& code = session.code;
   screen.terminal = ::isatty(STDERR_FILENO) != 0 &&
                     std::getenv("NO_COLOR") == nullptr;  // NOLINT(concurrency-mt-unsafe)
+  // Before anything uses TLS; gRPC's own log would stand beside our errors.
+  if (const auto tls = identity::RequireTls13(); !tls) return screen.Report(tls.error());
+  ::setenv("GRPC_VERBOSITY", "NONE", 0);  // NOLINT(concurrency-mt-unsafe): no thread yet
   CLI::App app{
       "Consilium: does a radiomics model hold in hospitals that never saw it?\n"
-      "Runs, checks and audits federated multicenter studies; only sums leave a hospital."};
-  app.footer(kExitCodes);
+      "Runs, checks and audits federated multicenter studies; only sums leave a hospital.",
+      "consilium"};
   app.require_subcommand(1);
   app.fallthrough();
   app.add_flag("--json", screen.json, "One JSON object a line on standard output, for scripts");
+  app.add_option("--profile", session.profile,
+                 "Which of your keys: one profile a coordinator (see consilium key)");
   app.set_version_flag("--version", study::kEngineVersion);
 
-  int code = kOk;
   SimulateArguments arguments;
-  std::string folder;
+  std::string folder, what;
   std::uint64_t seed = 0;
 
-  CLI::App* study = app.add_subcommand("study", "Work with study files");
+  CLI::App* study = app.add_subcommand("study", "Check, submit, follow and cancel studies");
   study->require_subcommand(1);
+  study->footer(
+      "Examples:\n"
+      "  consilium study check study.yaml\n"
+      "  consilium study submit study.yaml --pins sites.txt\n"
+      "  consilium study watch lung6\n");
   CLI::App* check = study->add_subcommand(
       "check", "Check a study file, and the cohorts given with it, before anything runs");
   check->add_option("STUDY", arguments.study, "The study file")->required();
@@ -505,6 +469,7 @@ int Main(int argc, char** argv) {
       ->add_option("--data", arguments.data, "Folder to which the cohort files' paths are relative")
       ->capture_default_str();
   check->callback([&] { code = StudyCheck(arguments, screen); });
+  AddStudyVerbs(*study, session);
 
   CLI::App* simulate = app.add_subcommand(
       "simulate",
@@ -531,21 +496,27 @@ int Main(int argc, char** argv) {
   simulate->callback([&] { code = Simulate(arguments, screen); });
 
   CLI::App* report = app.add_subcommand(
-      "report", "Write report.html again from report.json and the tables of a finished run");
-  report->add_option("DIR", folder, "The folder that simulate wrote")->required();
-  report->callback([&] { code = Report(folder, screen); });
+      "report", "Fetch a study's report; or write report.html again from the files of a run");
+  report->add_option("ID|DIR", what, "A study's name or digits; or the folder of a finished run")
+      ->required();
+  report->add_option("--out", folder, "With an ID: where to (default: ./report-NAME)");
+  report->callback([&] { code = ReportOf(what, folder, session); });
 
-  CLI::App* audit = app.add_subcommand("audit", "Check a finished run from its log");
+  CLI::App* audit = app.add_subcommand("audit", "Check a study from its log");
   audit->require_subcommand(1);
   CLI::App* verify = audit->add_subcommand(
       "verify", "The chain of the log, its hashes and every site's signature");
-  verify->add_option("DIR", folder, "The folder that simulate wrote")->required();
+  verify->add_option("DIR", folder, "The folder that simulate or audit fetch wrote")->required();
   verify->callback([&] { code = AuditVerify(folder, screen); });
   CLI::App* replay = audit->add_subcommand(
       "replay",
       "Re-derive every question and every figure from the log, and compare with the files");
-  replay->add_option("DIR", folder, "The folder that simulate wrote")->required();
+  replay->add_option("DIR", folder, "The folder that simulate or audit fetch wrote")->required();
   replay->callback([&] { code = AuditReplay(folder, screen); });
+
+  AddAuditVerbs(*audit, session);
+  AddSiteVerbs(app, session);
+  AddKeyVerbs(app, session);
 
   CLI::App* demo = app.add_subcommand(
       "demo", "Write the demo study: five generated hospitals whose truth is known");
@@ -555,18 +526,16 @@ int Main(int argc, char** argv) {
       ->check(CLI::Range(std::uint64_t{1}, std::uint64_t{1} << 62));
   demo->callback([&] { code = Demo(folder, seed, screen); });
 
-  for (CLI::App* verb : {study, check, simulate, report, audit, verify, replay, demo})
-    verb->footer(kExitCodes);
+  AddCompletion(app, session);
+  AddExitCodes(app);
 
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     const std::vector<std::string> left = app.remaining();
     if (error.get_exit_code() != 0 && app.get_subcommands().empty() && !left.empty()) {
-      fmt::print(stderr,
-                 "unknown command '{}'; expected study, simulate, report, audit or demo; see "
-                 "consilium --help\n",
-                 left.front());
+      fmt::print(stderr, "unknown command '{}'; expected one of {}; see consilium --help\n",
+                 left.front(), fmt::join(CommandNames(app), ", "));
       return kUsage;
     }
     return app.exit(error) == 0 ? kOk : kUsage;
