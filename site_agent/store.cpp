@@ -841,7 +841,8 @@ Result<void> SiteStore::Decide(const Digest& digest, const Decision& decision,
             {"name", study ? study->name : std::string()},
             {"lead", PlainText(held->submission.lead)},
             {"lead_key", Hex(held->submission.lead_key.fingerprint())}};
-  for (const auto& [key, value] : ToJson(decision).items()) {
+  const Json told = ToJson(decision);  // items() refers to it
+  for (const auto& [key, value] : told.items()) {
     if (key != "format" && key != "unix_ms") line[key] = value;
   }
   const std::string text = line.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";

@@ -234,6 +234,7 @@ int Main(int argc, char** argv) {
   CLI::App app("consilium-coordinator: joins hospitals' sums; sees no patient's row");
   app.footer(kExitCodes);
   app.require_subcommand(1);
+  app.fallthrough();  // --json and --folder may also stand behind the command
   app.set_version_flag("--version", study::kEngineVersion);
   app.add_option("--folder", arguments.folder, "Where it keeps everything")
       ->capture_default_str()

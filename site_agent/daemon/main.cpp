@@ -193,6 +193,7 @@ int Main(int argc, char** argv) {
   CLI::App app("consilium-site: answers studies with sums; no row leaves this hospital");
   app.footer(kExitCodes);
   app.require_subcommand(1);
+  app.fallthrough();  // --json and --config may also stand behind the command
   app.set_version_flag("--version", study::kEngineVersion);
   app.add_option("--config", arguments.config, "The site's configuration")
       ->capture_default_str()
