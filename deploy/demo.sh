@@ -1,14 +1,29 @@
 #!/usr/bin/env bash
 # From a bare Debian 12 to a finished study: installs, builds, generates hospitals, runs, reports.
 #
+#   ./deploy/demo.sh            coordinator and hospitals in one process
+#   ./deploy/demo.sh --network  the same study over the network: a coordinator and five agents as
+#                               processes of their own, enrolled with the real commands (deploy/federation.sh)
+#
 # May be run again at any time: what is there is used, the demo itself is made anew in build/demo.
 # Ends with the verdict and the path of report.html. Exit code: 0, or that of the step that failed.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/lib/setup.sh"
 
+network=0
+case "${1:-}" in
+  '') ;;
+  --network) network=1 ;;
+  *) sed -n '4,7s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2; exit 2 ;;
+esac
+
 require_disk
 install_packages
-configure_and_build consilium
+if ((network)); then
+  configure_and_build consilium consilium-coordinator consilium-site
+else
+  configure_and_build consilium
+fi
 
 consilium="$build/bin/consilium"
 demo="$root/build/demo"
@@ -17,6 +32,15 @@ report="$demo/report"
 say "Generating a study in ${demo#"$root"/}"
 rm -rf -- "$demo"
 "$consilium" demo --out "$demo" >/dev/null
+
+if ((network)); then
+  say "Running it over the network, below ${demo#"$root"/}/network"
+  cohorts=()
+  for cohort in "$demo"/*.yaml; do
+    [[ "$(basename "$cohort")" == study.yaml ]] || cohorts+=("$cohort")
+  done
+  exec "$root/deploy/federation.sh" -d "$demo" -o "$demo/network" "$demo/study.yaml" "${cohorts[@]}"
+fi
 
 sites=()
 for cohort in "$demo"/*.yaml; do

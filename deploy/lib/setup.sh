@@ -117,16 +117,16 @@ job_count() {
   echo $((cores < fit ? cores : fit))
 }
 
-# configure_and_build [TARGET]: the release preset; everything, if no target is named.
+# configure_and_build [TARGET...]: the release preset; everything, if no target is named.
 configure_and_build() {
   say "Configuring ${build#"$root"/}"
   (cd "$root" && cmake --preset release) ||
     fail "configuring failed (cmake's words stand above)." \
       "If the checkout was moved or a compiler replaced, remove ${build#"$root"/}" \
       "and run this again."
-  say "Building ${1:-everything} with $(job_count) jobs"
+  say "Building ${*:-everything} with $(job_count) jobs"
   local target=()
-  (($#)) && target=(--target "$1")
+  (($#)) && target=(--target "$@")
   if ! (cd "$root" && cmake --build --preset release --parallel "$(job_count)" "${target[@]}"); then
     if [[ ! -e "$build/web/npm.stamp" ]]; then
       fail "building failed. The report's plotting packages are not there yet: if npm's words" \
