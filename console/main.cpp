@@ -271,8 +271,9 @@ int Report(const std::string& folder, const Screen& screen) {
 // A folder of this machine, or a study of a coordinator.
 int ReportOf(const std::string& what, const std::string& out, const Session& session) {
   std::error_code none;
-  const bool is_folder = fs::is_directory(what, none);
-  if (is_folder && !out.empty()) {
+  // A folder that only has a study's name holds no run.
+  const bool is_run = fs::exists(fs::path(what) / "report.json", none);
+  if (is_run && !out.empty()) {
     return session.screen.Report(
         {ErrorCode::kInvalidArgument,
          fmt::format("report: {} is a folder, whose report.html is written there; --out is for a "
@@ -280,14 +281,14 @@ int ReportOf(const std::string& what, const std::string& out, const Session& ses
                      what)},
         kUsage);
   }
-  if (is_folder || what.find('/') != std::string::npos) return Report(what, session.screen);
+  if (is_run || what.find('/') != std::string::npos) return Report(what, session.screen);
   const auto profile = FolderOf(session);
   if (!profile) return session.screen.Report(profile.error());
   const auto enrolment = LoadEnrolment(*profile);
   if (!enrolment && enrolment.error().code == ErrorCode::kNotFound) {
     return session.screen.Report(
         {ErrorCode::kNotFound,
-         fmt::format("{}/: there is no such folder; for a study of that name: {}", what,
+         fmt::format("{}/report.json: there is no such file; for a study of that name: {}", what,
                      enrolment.error().message)});
   }
   return FetchReport(session, what, out);

@@ -41,7 +41,7 @@ struct PersonKeys {
 
 // New keys; an empty passphrase leaves the TLS key unlocked. Makes the folder (0700).
 // Errors: kAlreadyExists (there are keys: names their fingerprint), kInvalidArgument (the
-// passphrase), kUnavailable (no entropy), those of site_agent/disk.h.
+// passphrase), kUnavailable (no entropy), those of disk/files.h.
 [[nodiscard]] Result<PersonKeys> MakeKeys(const std::filesystem::path& folder,
                                           std::string_view passphrase);
 // Errors: kNotFound (none: names the command), kPermissionDenied (others can read them: gives the

@@ -411,8 +411,11 @@ std::string WaitText(const v1::WaitLine& wait) {
   } else if (is_site) {
     text += ", without a time limit";
   }
-  if (!wait.then().empty()) text += ", then " + OneLine(wait.then());
-  return text;
+  // "nothing: the contract says wait" is no event that follows.
+  constexpr std::string_view kNothing = "nothing: ";
+  const std::string then = OneLine(wait.then());
+  if (then.starts_with(kNothing)) return text + ": " + then.substr(kNothing.size());
+  return then.empty() ? text : text + ", then " + then;
 }
 
 std::string ProgressText(const v1::StudyStatus& status, std::int64_t now_unix_ms) {

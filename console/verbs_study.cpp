@@ -199,11 +199,11 @@ int Submit(const Session& session, const Arguments& arguments) {
     std::cout << json.dump(-1, ' ', false, Json::error_handler_t::replace) << "\n";
     return kOk;
   }
-  fmt::print("{}: {}\n", submitted->already ? "It was there already" : "Submitted", Hex(id));
-  fmt::print(
-      "Each site approves it now (consilium-site studies, approve). Follow it with:\n"
-      "  consilium study watch {}\n",
-      Hex(id).substr(0, 12));
+  fmt::print("{}: {}\n{} Follow it with:\n  consilium study watch {}\n",
+             submitted->already ? "It was there already" : "Submitted", Hex(id),
+             submitted->already ? "Nothing was changed."
+                                : "Each site approves it now (consilium-site studies, approve).",
+             Hex(id).substr(0, 12));
   return kOk;
 }
 
@@ -367,8 +367,10 @@ int Ended(const Session& session, Remote& remote, const Digest& study, const v1:
     return code;
   }
   const std::string id = ShortId(line.study());
+  // The reason of a study that finished is its verdict, which follows.
+  const bool why = !line.why().empty() && word.empty();
   fmt::print("{} {} after {} rounds{}{}\n", Shown(line.name()), Shown(line.state()), line.rounds(),
-             line.why().empty() ? "" : ": ", Shown(line.why()));
+             why ? ": " : "", why ? Shown(line.why()) : "");
   if (!word.empty()) fmt::print("\n{}\n{}\n\n", word, sentence);
   fmt::print("{}\n", finished ? "The report: consilium report " + id
                               : "Its log: consilium audit fetch " + id + " --out DIR");

@@ -274,6 +274,11 @@ TEST(WaitLine, NamesOwnerReasonSightingCountdownAndWhatThen) {
   wait.set_then("");
   wait.set_reason("no answer yet");
   EXPECT_EQ(WaitText(wait), "waiting for MUMC: no answer yet, not seen yet, without a time limit");
+  wait.set_then("nothing: the contract says wait");
+  EXPECT_EQ(
+      WaitText(wait),
+      "waiting for MUMC: no answer yet, not seen yet, without a time limit: the contract says "
+      "wait");
   wait.set_owner("coordinator disk");
   wait.set_reason("writing the total");
   wait.set_then("the total is published");
