@@ -1,0 +1,297 @@
+#include "tests/e2e/network_fixture.h"
+
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <grpcpp/grpcpp.h>
+#include <netinet/in.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdlib>
+#include <nlohmann/json.hpp>
+#include <thread>
+
+namespace consilium::e2e {
+namespace {
+
+using Json = nlohmann::json;
+
+sockaddr_in Loopback(int port) {
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  address.sin_port = htons(static_cast<std::uint16_t>(port));
+  return address;
+}
+
+// Held together, so that no two are the same; free again when this returns.
+void ChoosePorts(int (&ports)[3]) {
+  int sockets[3];
+  for (int i = 0; i < 3; ++i) {
+    sockets[i] = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    sockaddr_in address = Loopback(0);
+    socklen_t size = sizeof address;
+    ASSERT_EQ(::bind(sockets[i], reinterpret_cast<sockaddr*>(&address), size), 0);
+    ASSERT_EQ(::getsockname(sockets[i], reinterpret_cast<sockaddr*>(&address), &size), 0);
+    ports[i] = ntohs(address.sin_port);
+  }
+  for (const int one : sockets) ::close(one);
+}
+
+bool Listens(int port) {
+  const int one = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  const sockaddr_in address = Loopback(port);
+  const bool open =
+      ::connect(one, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0;
+  ::close(one);
+  return open;
+}
+
+int OpenToAdd(const std::string& file) {
+  return ::open(file.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+}
+
+// The last line of a program's --json output; a failed test if it is none.
+Json LastLine(const Told& told) {
+  std::string text = told.out;
+  while (!text.empty() && text.back() == '\n') text.pop_back();
+  Json json = Json::parse(text.substr(text.rfind('\n') + 1), nullptr, false);
+  if (told.exit_code != 0 || !json.is_object()) {
+    ADD_FAILURE() << "exit " << told.exit_code << ": " << told.out << told.err;
+    return Json::object();
+  }
+  return json;
+}
+
+}  // namespace
+
+bool Until(const std::function<bool()>& condition, int seconds) {
+  const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(seconds);
+  while (!condition()) {
+    if (std::chrono::steady_clock::now() > end) return false;
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  }
+  return true;
+}
+
+Process::Process(const Options& options) {
+  // Between fork and exec nothing may allocate: another thread of gRPC's may hold the lock.
+  std::vector<std::string> environment;
+  for (char** one = environ; *one != nullptr; ++one) {
+    const std::string text = *one;
+    if (!options.environment.contains(text.substr(0, text.find('=')))) environment.push_back(text);
+  }
+  for (const auto& [name, value] : options.environment) environment.push_back(name + "=" + value);
+  std::vector<char*> argv, envp;
+  for (const std::string& one : options.command) argv.push_back(const_cast<char*>(one.c_str()));
+  for (const std::string& one : environment) envp.push_back(const_cast<char*>(one.c_str()));
+  argv.push_back(nullptr);
+  envp.push_back(nullptr);
+  const int in = ::open("/dev/null", O_RDONLY | O_CLOEXEC);
+  const int out = OpenToAdd(options.out), err = OpenToAdd(options.err);
+  const pid_t parent = ::getpid();
+  pid_ = ::fork();
+  if (pid_ == 0) {
+    ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (::getppid() != parent || ::chdir(options.folder.c_str()) != 0) ::_exit(126);
+    ::dup2(in, 0);
+    ::dup2(out, 1);
+    ::dup2(err, 2);
+    ::execve(argv[0], argv.data(), envp.data());
+    ::_exit(127);
+  }
+  for (const int one : {in, out, err}) ::close(one);
+  if (pid_ < 0) {
+    ADD_FAILURE() << "cannot start " << options.command.front();
+    code_ = -1;
+  }
+}
+
+Process::~Process() { Kill(); }
+
+bool Process::Running() {
+  int status = 0;
+  if (!code_ && ::waitpid(pid_, &status, WNOHANG) == pid_)
+    code_ = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+  return !code_;
+}
+
+std::optional<int> Process::Exit(int seconds) {
+  if (!Until([&] { return !Running(); }, seconds)) return std::nullopt;
+  return code_;
+}
+
+void Process::Kill() {
+  if (!Running()) return;
+  ::kill(pid_, SIGKILL);
+  int status = 0;
+  ::waitpid(pid_, &status, 0);
+  code_ = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+Told Network::Run(const std::vector<std::string>& command) {
+  for (const char* name : {".out", ".err"}) scratch_.Write(name, "");
+  Process process({command,
+                   {{"CONSILIUM_HOME", scratch_ / "anna"}},
+                   scratch_.path(),
+                   scratch_ / ".out",
+                   scratch_ / ".err"});
+  const auto code = process.Exit();
+  if (!code) ADD_FAILURE() << command[0] << " " << command[1] << " does not end";
+  process.Kill();
+  return {code.value_or(-1), scratch_.Read(".out"), scratch_.Read(".err")};
+}
+
+Told Network::Anna(const std::vector<std::string>& arguments) {
+  std::vector<std::string> command = {CONSILIUM_BINARY};
+  command.insert(command.end(), arguments.begin(), arguments.end());
+  return Run(command);
+}
+
+Told Network::AtSite(const std::string& site, const std::vector<std::string>& arguments) {
+  std::vector<std::string> command = {CONSILIUM_SITE_BINARY, "--config", site + "/site.yaml"};
+  command.insert(command.end(), arguments.begin(), arguments.end());
+  return Run(command);
+}
+
+std::unique_ptr<Process> Network::Watch(const std::string& study) {
+  return std::make_unique<Process>(
+      Process::Options{{CONSILIUM_BINARY, "study", "watch", study, "--json"},
+                       {{"CONSILIUM_HOME", scratch_ / "anna"}},
+                       scratch_.path(),
+                       scratch_ / ("watch-" + study),
+                       scratch_ / ("watch-" + study)});
+}
+
+void Network::Start(const std::vector<std::string>& asks) {
+  ASSERT_NO_FATAL_FAILURE(ChoosePorts(ports_));
+  const Json made =
+      LastLine(Run({CONSILIUM_COORDINATOR_BINARY, "--folder", "c", "init", "--name", "Loopback",
+                    "--host", "127.0.0.1", "--port", std::to_string(work_port()), "--enrol-port",
+                    std::to_string(enrol_port()), "--lead", "anna", "--json"}));
+  StartCoordinator();
+  ASSERT_TRUE(Until([&] { return Listens(ports_[2]); })) << scratch_.Read("coordinator.log");
+  ASSERT_EQ(Anna({"key", "enroll", made.value("token", "")}).exit_code, 0);
+  lead_key_ = LastLine(Anna({"key", "show", "--json"})).value("key", "");
+  char digit = 'a';
+  for (const testing::SmallHospital& hospital : testing::SmallHospitals()) {
+    const std::string& site = hospital.name;
+    sites_.push_back(site);
+    scratch_.Write(site + ".csv", testing::SmallCsv(hospital.cases));
+    // The key of the folds stands in the file, so that `simulate` draws the same folds.
+    scratch_.Write(site + ".yaml", testing::SmallCohortYaml(site) + "site_key: \"" +
+                                       std::string(32, digit++) + "\"\n");
+    WriteSite(site, std::count(asks.begin(), asks.end(), site) > 0);
+    const Told enrolled = AtSite(site, {"enroll", Invite(site)});
+    ASSERT_EQ(enrolled.exit_code, 0) << enrolled.err;
+    StartSite(site);
+  }
+}
+
+void Network::WriteSite(const std::string& site, bool asks, const std::string& folder) {
+  const std::string policy =
+      asks ? "{approve: ask}" : fmt::format("{{approve: lead, leads: [{}]}}", lead_key_);
+  scratch_.Write((folder.empty() ? site : folder) + "/site.yaml",
+                 fmt::format("site: {0}\nstate: state\n"
+                             "cohorts: [{{file: ../{0}.yaml, data: ..}}]\n"
+                             "policy: {1}\nnetwork: {{proxy: none}}\n",
+                             site, policy));
+}
+
+std::string Network::Invite(const std::string& site) {
+  return LastLine(Anna({"site", "invite", site, "--json"})).value("token", "");
+}
+
+void Network::StartCoordinator() {
+  coordinator_.reset();
+  coordinator_ = std::make_unique<Process>(
+      Process::Options{{CONSILIUM_COORDINATOR_BINARY, "--folder", "c", "serve", "--listen",
+                        "127.0.0.1", "--health-port", std::to_string(ports_[2])},
+                       {},
+                       scratch_.path(),
+                       scratch_ / "coordinator.log",
+                       scratch_ / "coordinator.log"});
+}
+
+void Network::StartSite(const std::string& site) {
+  agents_[site].reset();
+  agents_[site] = std::make_unique<Process>(
+      Process::Options{{CONSILIUM_SITE_BINARY, "--config", site + "/site.yaml", "run"},
+                       {},
+                       scratch_.path(),
+                       scratch_ / (site + ".log"),
+                       scratch_ / (site + ".log")});
+}
+
+std::string Network::LogOf(const std::string& site) const { return scratch_.Read(site + ".log"); }
+
+bool Network::Connected(const std::string& site) {
+  return LogOf(site).find("connected to Loopback") != std::string::npos;
+}
+
+void Network::Submit(const std::string& name, int seed) {
+  testing::SmallStudyOptions options;
+  options.kkt_tolerance = 1e-6;
+  std::string yaml = testing::SmallStudyYaml(options);
+  const auto put = [&](const std::string& from, const std::string& to) {
+    const std::size_t at = yaml.find(from);
+    ASSERT_NE(at, std::string::npos) << from;
+    yaml.replace(at, from.size(), to);
+  };
+  put("name: small\n", "name: " + name + "\n");
+  put("seed: 20\n", fmt::format("seed: {}\n", seed));
+  put("lambda_count: 20", "lambda_count: 8");
+  scratch_.Write(name + "-study.yaml", yaml);
+  const Told told = Anna({"study", "submit", name + "-study.yaml", "--yes"});
+  ASSERT_EQ(told.exit_code, 0) << told.err;
+}
+
+void Network::ExpectSameBytes(const std::string& name) {
+  const std::string net = name + "-net", one = name + "-one";
+  const Told fetched = Anna({"audit", "fetch", name, "--out", net});
+  ASSERT_EQ(fetched.exit_code, 0) << fetched.err;
+  std::vector<std::string> arguments = SimulateArguments(sites_, one);
+  arguments[1] = name + "-study.yaml";
+  const Told simulated = Anna(arguments);
+  ASSERT_EQ(simulated.exit_code, 0) << simulated.err;
+  for (const char* file : {"/report.json", "/coefficients.csv"}) {
+    const std::string expected = scratch_.Read(one + file);
+    EXPECT_GT(expected.size(), 100U);
+    EXPECT_TRUE(scratch_.Read(net + file) == expected) << name << file << " differs";
+  }
+  for (const char* verb : {"verify", "replay"}) {
+    const Told told = Anna({"audit", verb, net});
+    EXPECT_EQ(told.exit_code, 0) << verb << ": " << told.out << told.err;
+  }
+  for (const std::string& site : sites_) {
+    const Told told = AtSite(site, {"ledger", "--verify"});
+    EXPECT_EQ(told.exit_code, 0) << site << ": " << told.err;
+    EXPECT_NE(told.out.find("holds"), std::string::npos) << told.out;
+  }
+}
+
+Credentials Network::Of(const std::string& member) const {
+  const std::string folder = member == "anna" ? "anna/" : member + "/state/";
+  const Json enrolment = Json::parse(scratch_.Read(folder + "enrolment.json"));
+  return {enrolment.at("authority_pem"),
+          Json::parse(scratch_.Read(folder + "keys.json")).at("tls_key_pem"),
+          enrolment.at("certificate_pem")};
+}
+
+std::shared_ptr<grpc::Channel> Network::Dial(const Credentials& credentials) const {
+  grpc::ChannelArguments arguments;
+  arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
+  arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
+  return grpc::CreateCustomChannel(
+      fmt::format("127.0.0.1:{}", work_port()),
+      grpc::SslCredentials({credentials.authority, credentials.key, credentials.certificate}),
+      arguments);
+}
+
+}  // namespace consilium::e2e

@@ -1,0 +1,109 @@
+// A federation of real processes on loopback: one coordinator, a lead, and the hospitals of
+// small_study.h, in a folder that is removed at the end.
+//
+// Every wait is for a condition and has a limit. Every child is killed and reaped by its owner, and
+// dies with the test (PR_SET_PDEATHSIG) when that is killed itself.
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "tests/e2e/console_fixture.h"
+#include "tests/support/small_study.h"
+
+namespace grpc {
+class Channel;
+}
+
+namespace consilium::e2e {
+
+inline constexpr int kWaitSeconds = 60;
+
+// Looks every 20 ms until `condition` holds; false: it did not within the time.
+[[nodiscard]] bool Until(const std::function<bool()>& condition, int seconds = kWaitSeconds);
+
+// One child; what it says goes to two files, which are added to.
+class Process {
+ public:
+  struct Options {
+    std::vector<std::string> command;
+    std::map<std::string, std::string> environment;  // added to the test's own
+    std::string folder, out, err;                    // where it runs; its output
+  };
+  explicit Process(const Options& options);
+  ~Process();
+  Process(const Process&) = delete;
+  Process& operator=(const Process&) = delete;
+
+  [[nodiscard]] bool Running();
+  // Waits for its end: the exit code, -1 after a signal, nothing when the time is over.
+  [[nodiscard]] std::optional<int> Exit(int seconds = kWaitSeconds);
+  // SIGKILL, and reaped.
+  void Kill();
+
+ private:
+  pid_t pid_ = -1;
+  std::optional<int> code_;
+};
+
+// PEMs with which somebody dials; empty key: no client certificate.
+struct Credentials {
+  std::string authority, key, certificate;
+};
+
+class Network {
+ public:
+  // Makes everything and starts the coordinator and all agents; sites in `asks` wait for a person's
+  // word, the others follow the lead. A fatal failure of the test if something does not start.
+  explicit Network(const std::vector<std::string>& asks = {}) { Start(asks); }
+
+  [[nodiscard]] const Scratch& scratch() const { return scratch_; }
+  [[nodiscard]] const std::vector<std::string>& sites() const { return sites_; }
+  [[nodiscard]] int work_port() const { return ports_[0]; }
+  [[nodiscard]] int enrol_port() const { return ports_[1]; }
+
+  // A program run to its end. Anna is the lead.
+  [[nodiscard]] Told Anna(const std::vector<std::string>& arguments);
+  [[nodiscard]] Told AtSite(const std::string& site, const std::vector<std::string>& arguments);
+  // One that is followed: `study watch` of the lead.
+  [[nodiscard]] std::unique_ptr<Process> Watch(const std::string& study);
+
+  // site.yaml in folder SITE, or in `folder`.
+  void WriteSite(const std::string& site, bool asks, const std::string& folder = "");
+  [[nodiscard]] std::string Invite(const std::string& site);
+  void StartCoordinator();
+  void StartSite(const std::string& site);
+  [[nodiscard]] Process& coordinator() { return *coordinator_; }
+  [[nodiscard]] Process& site(const std::string& name) { return *agents_.at(name); }
+  [[nodiscard]] std::string LogOf(const std::string& site) const;
+  [[nodiscard]] bool Connected(const std::string& site);
+
+  // The small study with this name and seed, submitted by the lead.
+  void Submit(const std::string& name, int seed = 20);
+  // Fetches the ended study and holds it against `consilium simulate` of the same files.
+  void ExpectSameBytes(const std::string& name);
+
+  [[nodiscard]] Credentials Of(const std::string& member) const;
+  // A connection of its own, shared with no other.
+  [[nodiscard]] std::shared_ptr<grpc::Channel> Dial(const Credentials& credentials) const;
+
+ private:
+  void Start(const std::vector<std::string>& asks);
+  [[nodiscard]] Told Run(const std::vector<std::string>& command);
+
+  Scratch scratch_;
+  std::vector<std::string> sites_;
+  int ports_[3] = {};  // work, enrolment, health
+  std::string lead_key_;
+  std::unique_ptr<Process> coordinator_;
+  std::map<std::string, std::unique_ptr<Process>> agents_;
+};
+
+}  // namespace consilium::e2e
