@@ -11,7 +11,7 @@
 #include <utility>
 
 #include "identity/names.h"
-#include "site_agent/disk.h"
+#include "disk/files.h"
 
 namespace consilium::console {
 namespace {
@@ -46,7 +46,7 @@ Result<void> CheckFileName(std::string_view name) {
 }
 
 Result<IncomingFile> IncomingFile::Begin(fs::path target) {
-  if (target.has_parent_path()) CONSILIUM_TRY(site_agent::MakeFolder(target.parent_path(), 0755));
+  if (target.has_parent_path()) CONSILIUM_TRY(disk::MakeFolder(target.parent_path(), 0755));
   fs::path part = target;
   part += fmt::format(".part-{}", ::getpid());
   const int descriptor = ::open(part.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
@@ -86,7 +86,7 @@ Result<void> IncomingFile::Commit() {
   if (::fsync(descriptor_) != 0) return CannotWrite(target_, errno);
   if (::rename(part_.c_str(), target_.c_str()) != 0) return CannotWrite(target_, errno);
   ::close(std::exchange(descriptor_, -1));
-  return site_agent::SyncFolder(target_.has_parent_path() ? target_.parent_path() : ".");
+  return disk::SyncFolder(target_.has_parent_path() ? target_.parent_path() : ".");
 }
 
 }  // namespace consilium::console

@@ -6,19 +6,19 @@
 #include <nlohmann/json.hpp>
 #include <span>
 
+#include "disk/files.h"
 #include "identity/names.h"
 #include "identity/private_key.h"
-#include "site_agent/disk.h"
 
 namespace consilium::console {
 namespace {
 
 namespace fs = std::filesystem;
 using Json = nlohmann::ordered_json;
-using site_agent::FileLock;
-using site_agent::MakeFolder;
-using site_agent::ReadSecret;
-using site_agent::ReplaceFile;
+using disk::FileLock;
+using disk::MakeFolder;
+using disk::ReadSecret;
+using disk::ReplaceFile;
 using site_agent::StoredEnrolment;
 
 constexpr std::uintmax_t kFileBytesMax = std::uintmax_t{1} << 20;

@@ -9,13 +9,12 @@
 #include "base/digest.h"
 #include "coordinator/home.h"
 #include "coordinator/store.h"
-#include "site_agent/disk.h"
+#include "disk/files.h"
 
 namespace consilium::coordinator {
 namespace {
 
 namespace fs = std::filesystem;
-namespace disk = site_agent;
 
 constexpr std::string_view kLabel = "consilium coordinator backup 1";
 // What a coordinator cannot be made again from; the server's certificate is issued anew.

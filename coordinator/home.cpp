@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
-#include "site_agent/disk.h"
+#include "disk/files.h"
 #include "identity/certificate.h"
 #include "identity/private_key.h"
 
@@ -13,7 +13,6 @@ namespace consilium::coordinator {
 namespace {
 
 namespace fs = std::filesystem;
-namespace disk = site_agent;
 
 constexpr int kAuthorityYears = 15;
 constexpr int kServerDays = 365;

@@ -2,7 +2,7 @@
 
 #include <fmt/format.h>
 
-#include "site_agent/disk.h"
+#include "disk/files.h"
 
 namespace consilium::site_agent {
 namespace {
@@ -15,7 +15,7 @@ constexpr std::uintmax_t kTableBytesMax = (std::uintmax_t{256} << 20) + 1;
 Result<CohortTables> ReadCohort(const std::filesystem::path& path,
                                 const std::filesystem::path& data, const std::string& site,
                                 std::string_view expected_by) {
-  const auto text = ReadFile(path, std::uintmax_t{1} << 20);
+  const auto text = disk::ReadFile(path, std::uintmax_t{1} << 20);
   CONSILIUM_TRY(text);
   auto file = ParseCohortFile(*text, path.string());
   CONSILIUM_TRY(file);
@@ -25,11 +25,11 @@ Result<CohortTables> ReadCohort(const std::filesystem::path& path,
                             path.string(), file->site, site, expected_by));
   }
   CohortTables tables{std::move(*file), {}, std::nullopt};
-  auto radiomics = ReadFile(data / tables.file.radiomics, kTableBytesMax);
+  auto radiomics = disk::ReadFile(data / tables.file.radiomics, kTableBytesMax);
   CONSILIUM_TRY(radiomics);
   tables.radiomics = std::move(*radiomics);
   if (tables.file.clinical) {
-    auto clinical = ReadFile(data / *tables.file.clinical, kTableBytesMax);
+    auto clinical = disk::ReadFile(data / *tables.file.clinical, kTableBytesMax);
     CONSILIUM_TRY(clinical);
     tables.clinical = std::move(*clinical);
   }

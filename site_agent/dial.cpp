@@ -18,7 +18,7 @@
 
 #include "base/digest.h"
 #include "identity/names.h"
-#include "site_agent/disk.h"
+#include "disk/files.h"
 
 namespace consilium::site_agent {
 namespace {
@@ -95,7 +95,7 @@ Result<std::optional<ProxyRoute>> ProxyFor(const SiteNetwork& network, const std
     if (!proxy.user.empty()) {
       std::string password;
       if (!proxy.password_file.empty()) {
-        const auto text = ReadSecret(proxy.password_file, 4096);
+        const auto text = disk::ReadSecret(proxy.password_file, 4096);
         CONSILIUM_TRY(text);
         password = text->substr(0, text->find_first_of("\r\n"));
       }

@@ -11,7 +11,7 @@
 #include "identity/certificate.h"
 #include "identity/private_key.h"
 #include "site_agent/dial.h"
-#include "site_agent/disk.h"
+#include "disk/files.h"
 #include "study/program.h"
 
 namespace consilium::site_agent {
@@ -45,7 +45,7 @@ Result<bool> UseProxy(const SiteProxy& proxy) {
   if (proxy.kind == SiteProxy::Kind::kHttp) {
     std::string password;
     if (!proxy.password_file.empty()) {
-      auto text = ReadSecret(proxy.password_file, 4096);
+      auto text = disk::ReadSecret(proxy.password_file, 4096);
       CONSILIUM_TRY(text);
       password = text->substr(0, text->find_first_of("\r\n"));
     }
@@ -76,7 +76,7 @@ Result<std::shared_ptr<grpc::Channel>> Dial(const std::string& address,
 
 Result<std::string> Roots(const std::string& authority_pem, const SiteNetwork& network) {
   if (network.ca_bundle.empty()) return authority_pem;
-  auto bundle = ReadFile(network.ca_bundle, 1 << 22);
+  auto bundle = disk::ReadFile(network.ca_bundle, 1 << 22);
   CONSILIUM_TRY(bundle);
   return authority_pem + *bundle;
 }

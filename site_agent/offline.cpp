@@ -7,7 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "site_agent/cohort_folder.h"
-#include "site_agent/disk.h"
+#include "disk/files.h"
 #include "site_agent/plan.h"
 #include "study/study_file.h"
 
@@ -155,7 +155,7 @@ std::string Told(const std::vector<Objection>& objections, const StoredStudy& st
 }  // namespace
 
 Result<SiteConfig> LoadSiteConfig(const std::filesystem::path& path) {
-  const auto text = ReadFile(path, std::uintmax_t{1} << 20);
+  const auto text = disk::ReadFile(path, std::uintmax_t{1} << 20);
   CONSILIUM_TRY(text);
   return ParseSiteConfig(*text, path.string());
 }
@@ -460,7 +460,7 @@ Result<std::string> LedgerVerify(const SiteStore& store, const SiteConfig& confi
 
 Result<std::string> CohortText(const SiteConfig& config, const std::filesystem::path& study_file,
                                const Bytes& site_key, OutputForm form) {
-  const auto text = ReadFile(study_file, std::uintmax_t{1} << 20);
+  const auto text = disk::ReadFile(study_file, std::uintmax_t{1} << 20);
   CONSILIUM_TRY(text);
   const auto study = study::ParseStudy(*text, study_file.string());
   CONSILIUM_TRY(study);

@@ -314,7 +314,7 @@ SiteIdentity StoredKeys::Identity(std::string site) const {
 
 class SiteLedger::File : public LedgerSink {
  public:
-  void WriteTo(AppendFile file) { file_.emplace(std::move(file)); }
+  void WriteTo(disk::AppendFile file) { file_.emplace(std::move(file)); }
 
   Result<void> Append(std::span<const std::uint8_t> record) override {
     waiting_.insert(waiting_.end(), record.begin(), record.end());
@@ -329,7 +329,7 @@ class SiteLedger::File : public LedgerSink {
   [[nodiscard]] std::size_t waiting() const { return waiting_.size(); }
 
  private:
-  std::optional<AppendFile> file_;  // once the ledger was found in order
+  std::optional<disk::AppendFile> file_;  // once the ledger was found in order
   Bytes waiting_;
 };
 
@@ -421,14 +421,14 @@ Result<void> CheckFolder(const fs::path& folder) {
 }  // namespace
 
 Result<SiteStore> SiteStore::Open(const fs::path& folder) {
-  CONSILIUM_TRY(MakeFolder(folder, 0700));
+  CONSILIUM_TRY(disk::MakeFolder(folder, 0700));
   CONSILIUM_TRY(CheckFolder(folder));
   SiteStore store(folder);
-  auto lock = FileLock::Take(folder / kLock);
+  auto lock = disk::FileLock::Take(folder / kLock);
   if (!lock) {
     if (lock.error().code != ErrorCode::kFailedPrecondition)
       return tl::unexpected<Error>(lock.error());
-    const pid_t holder = LockHolder(folder / kLock);
+    const pid_t holder = disk::LockHolder(folder / kLock);
     return Fail(ErrorCode::kFailedPrecondition,
                 fmt::format("{}: another agent runs on this folder ({}); stop it first (systemctl "
                             "stop consilium-site), or name another folder under `state`",
@@ -444,7 +444,7 @@ Result<SiteStore> SiteStore::OpenBeside(const fs::path& folder) {
   return SiteStore(folder);
 }
 
-pid_t SiteStore::RunningAgent() const { return LockHolder(folder_ / kLock); }
+pid_t SiteStore::RunningAgent() const { return disk::LockHolder(folder_ / kLock); }
 
 Result<void> SiteStore::RequireLock() const {
   if (lock_) return {};
@@ -475,7 +475,7 @@ Result<StoredKeys> SiteStore::LoadKeys() const {
         ErrorCode::kNotFound,
         fmt::format("{}: this site has no keys; enrol it: consilium-site enroll", path.string()));
   }
-  const auto text = ReadSecret(path);
+  const auto text = disk::ReadSecret(path);
   CONSILIUM_TRY(text);
   const auto json = ParseJson(path, *text);
   CONSILIUM_TRY(json);
@@ -518,7 +518,7 @@ Result<StoredKeys> SiteStore::LoadOrCreateKeys(
   CONSILIUM_TRY(tls_key_pem);
   StoredKeys keys{std::move(*signing), std::move(*agreement), std::move(secret),
                   std::move(*tls_key_pem)};
-  CONSILIUM_TRY(ReplaceFile(folder_ / kKeys, KeysText(keys, keys.tls_key_pem)));
+  CONSILIUM_TRY(disk::ReplaceFile(folder_ / kKeys, KeysText(keys, keys.tls_key_pem)));
   return keys;
 }
 
@@ -526,20 +526,20 @@ Result<void> SiteStore::SaveTlsKey(std::string_view tls_key_pem) {
   CONSILIUM_TRY(RequireLock());
   const auto keys = LoadKeys();
   CONSILIUM_TRY(keys);
-  return ReplaceFile(folder_ / kKeys, KeysText(*keys, tls_key_pem));
+  return disk::ReplaceFile(folder_ / kKeys, KeysText(*keys, tls_key_pem));
 }
 
 Result<void> SiteStore::SaveEnrolment(const StoredEnrolment& enrolment) {
   CONSILIUM_TRY(RequireLock());
-  return ReplaceFile(folder_ / kEnrolment,
-                     Dump(Json{{"format", 1},
-                               {"site", enrolment.site},
-                               {"certificate_pem", enrolment.certificate_pem},
-                               {"authority_pem", enrolment.authority_pem},
-                               {"address", enrolment.address},
-                               {"coordinator", enrolment.coordinator},
-                               {"coordinator_key", Hex(enrolment.coordinator_key.bytes())},
-                               {"unix_ms", enrolment.unix_ms}}));
+  return disk::ReplaceFile(folder_ / kEnrolment,
+                           Dump(Json{{"format", 1},
+                                     {"site", enrolment.site},
+                                     {"certificate_pem", enrolment.certificate_pem},
+                                     {"authority_pem", enrolment.authority_pem},
+                                     {"address", enrolment.address},
+                                     {"coordinator", enrolment.coordinator},
+                                     {"coordinator_key", Hex(enrolment.coordinator_key.bytes())},
+                                     {"unix_ms", enrolment.unix_ms}}));
 }
 
 Result<StoredEnrolment> SiteStore::LoadEnrolment() const {
@@ -550,7 +550,7 @@ Result<StoredEnrolment> SiteStore::LoadEnrolment() const {
                             "token and run: consilium-site enroll",
                             path.string()));
   }
-  const auto text = ReadSecret(path);
+  const auto text = disk::ReadSecret(path);
   CONSILIUM_TRY(text);
   const auto json = ParseJson(path, *text);
   CONSILIUM_TRY(json);
@@ -580,7 +580,7 @@ Result<std::unique_ptr<SiteLedger>> SiteStore::OpenLedger(std::string_view site)
   if (*head) expected = (*head)->head;
   std::string text;
   if (Exists(path)) {
-    auto read = ReadFile(path);
+    auto read = disk::ReadFile(path);
     CONSILIUM_TRY(read);
     text = std::move(*read);
   }
@@ -597,13 +597,13 @@ Result<std::unique_ptr<SiteLedger>> SiteStore::OpenLedger(std::string_view site)
     // Before anything is cut off: the rest must hold, and reach what the coordinator has seen.
     ledger = Ledger::Open(std::string(site), bytes, opened->file_.get(), expected);
     CONSILIUM_TRY(ledger);
-    CONSILIUM_TRY(ReplaceFile(folder_ / kTorn, AsText(torn)));
+    CONSILIUM_TRY(disk::ReplaceFile(folder_ / kTorn, AsText(torn)));
     opened->note_ = fmt::format(
         "{}: record {} was not finished, as a crash or a full disk leaves it; its {} bytes were "
         "moved to {}. A record is flushed before its answer leaves, so nothing was sent by it",
         path.string(), whole->records, torn.size(), kTorn);
   }
-  auto file = AppendFile::Open(path, bytes.size());
+  auto file = disk::AppendFile::Open(path, bytes.size());
   CONSILIUM_TRY(file);
   opened->file_->WriteTo(std::move(*file));
   opened->ledger_.emplace(std::move(*ledger));
@@ -620,7 +620,7 @@ Result<std::vector<LedgerRecord>> SiteStore::ReadLedger(std::string_view site,
   if (*head) expected = (*head)->head;
   std::string text;
   if (Exists(path)) {
-    auto read = ReadFile(path);
+    auto read = disk::ReadFile(path);
     CONSILIUM_TRY(read);
     text = std::move(*read);
   }
@@ -639,17 +639,17 @@ Result<void> SiteStore::SaveHead(const CountersignedHead& head) {
   const auto held = LoadHead();
   CONSILIUM_TRY(held);
   if (*held && (*held)->head.count >= head.head.count) return {};
-  return ReplaceFile(folder_ / kHead, Dump(Json{{"format", 1},
-                                                {"count", head.head.count},
-                                                {"hash", Hex(head.head.hash)},
-                                                {"signature", Hex(head.signature)},
-                                                {"unix_ms", head.unix_ms}}));
+  return disk::ReplaceFile(folder_ / kHead, Dump(Json{{"format", 1},
+                                                      {"count", head.head.count},
+                                                      {"hash", Hex(head.head.hash)},
+                                                      {"signature", Hex(head.signature)},
+                                                      {"unix_ms", head.unix_ms}}));
 }
 
 Result<std::optional<CountersignedHead>> SiteStore::LoadHead() const {
   const fs::path path = folder_ / kHead;
   if (!Exists(path)) return std::nullopt;
-  const auto text = ReadFile(path, kJsonBytesMax);
+  const auto text = disk::ReadFile(path, kJsonBytesMax);
   CONSILIUM_TRY(text);
   const auto json = ParseJson(path, *text);
   CONSILIUM_TRY(json);
@@ -699,12 +699,12 @@ Result<bool> SiteStore::AddStudy(const study::Submission& submission, std::int64
   const Bytes bytes = study::EncodeSubmission(submission);
   const fs::path folder = StudyFolder(Sha256(bytes));
   if (Exists(folder / kSubmission)) return false;
-  CONSILIUM_TRY(MakeFolder(folder, 0700));
+  CONSILIUM_TRY(disk::MakeFolder(folder, 0700));
   // The submission last: a study without one was never added.
   Decision decision;
   decision.unix_ms = unix_ms;
-  CONSILIUM_TRY(ReplaceFile(folder / kDecision, Dump(ToJson(decision))));
-  CONSILIUM_TRY(ReplaceFile(folder / kSubmission, AsText(bytes)));
+  CONSILIUM_TRY(disk::ReplaceFile(folder / kDecision, Dump(ToJson(decision))));
+  CONSILIUM_TRY(disk::ReplaceFile(folder / kSubmission, AsText(bytes)));
   return true;
 }
 
@@ -714,7 +714,7 @@ Result<Decision> SiteStore::LoadDecision(const Digest& digest) const {
     return Fail(ErrorCode::kNotFound,
                 fmt::format("{}: there is no study {}", folder_.string(), ShortOf(digest)));
   }
-  const auto text = ReadFile(folder / kDecision, kJsonBytesMax);
+  const auto text = disk::ReadFile(folder / kDecision, kJsonBytesMax);
   CONSILIUM_TRY(text);
   return ReadDecision(folder / kDecision, *text);
 }
@@ -726,7 +726,7 @@ Result<StoredStudy> SiteStore::LoadStudy(const Digest& digest) const {
   auto decision = LoadDecision(digest);
   CONSILIUM_TRY(decision);
   stored.decision = std::move(*decision);
-  const auto bytes = ReadFile(folder / kSubmission, kJsonBytesMax);
+  const auto bytes = disk::ReadFile(folder / kSubmission, kJsonBytesMax);
   CONSILIUM_TRY(bytes);
   if (Sha256(*bytes) != digest)
     return Damaged(folder / kSubmission, "its digest is not the name of its folder");
@@ -737,7 +737,7 @@ Result<StoredStudy> SiteStore::LoadStudy(const Digest& digest) const {
   }
   stored.submission = std::move(*submission);
   if (const fs::path path = folder / kEnded; Exists(path)) {
-    const auto text = ReadFile(path, kJsonBytesMax);
+    const auto text = disk::ReadFile(path, kJsonBytesMax);
     CONSILIUM_TRY(text);
     const auto json = ParseJson(path, *text);
     CONSILIUM_TRY(json);
@@ -810,7 +810,7 @@ Result<void> SiteStore::Decide(const Digest& digest, const Decision& decision,
                                std::optional<Decision::Word> if_word) {
   CONSILIUM_CHECK(decision.approval.has_value() == (decision.word == Decision::Word::kApproved),
                   "an approval comes with the word");
-  const auto lock = FileLock::Wait(folder_ / kDecisionLock);
+  const auto lock = disk::FileLock::Wait(folder_ / kDecisionLock);
   CONSILIUM_TRY(lock);
   const auto held = LoadStudy(digest);
   CONSILIUM_TRY(held);
@@ -849,27 +849,27 @@ Result<void> SiteStore::Decide(const Digest& digest, const Decision& decision,
   const fs::path path = folder_ / kApprovals;
   std::size_t keep = 0;
   if (Exists(path)) {
-    const auto lines = ReadFile(path);
+    const auto lines = disk::ReadFile(path);
     CONSILIUM_TRY(lines);
     keep = lines->rfind('\n') == std::string::npos ? 0 : lines->rfind('\n') + 1;
   }
-  auto file = AppendFile::Open(path, keep);
+  auto file = disk::AppendFile::Open(path, keep);
   CONSILIUM_TRY(file);
   CONSILIUM_TRY(file->Append(AsBytes(text)));
-  return ReplaceFile(StudyFolder(digest) / kDecision, Dump(ToJson(decision)));
+  return disk::ReplaceFile(StudyFolder(digest) / kDecision, Dump(ToJson(decision)));
 }
 
 Result<void> SiteStore::EndStudy(const Digest& digest, const StudyEnd& end) {
   CONSILIUM_TRY(RequireLock());
-  const auto lock = FileLock::Wait(folder_ / kDecisionLock);
+  const auto lock = disk::FileLock::Wait(folder_ / kDecisionLock);
   CONSILIUM_TRY(lock);
   CONSILIUM_TRY(LoadDecision(digest));
   const fs::path path = StudyFolder(digest) / kEnded;
   if (Exists(path)) return {};
-  return ReplaceFile(path, Dump(Json{{"format", 1},
-                                     {"state", PlainText(end.state)},
-                                     {"why", PlainText(end.why)},
-                                     {"unix_ms", end.unix_ms}}));
+  return disk::ReplaceFile(path, Dump(Json{{"format", 1},
+                                           {"state", PlainText(end.state)},
+                                           {"why", PlainText(end.why)},
+                                           {"unix_ms", end.unix_ms}}));
 }
 
 // ---- logs ---------------------------------------------------------------------------------------
@@ -883,7 +883,7 @@ std::string LogName(std::uint32_t attempt) { return fmt::format("log-{}.bin", at
 Result<StoredLog> SiteStore::ReadLog(const Digest& study, std::uint32_t attempt) const {
   const fs::path path = StudyFolder(study) / LogName(attempt);
   if (!Exists(path)) return StoredLog{};
-  const auto text = ReadFile(path);
+  const auto text = disk::ReadFile(path);
   CONSILIUM_TRY(text);
   auto log = WholeRecords(AsBytes(*text));
   if (!log) return tl::unexpected<Error>(Within(path.string(), std::move(log).error()));
@@ -895,7 +895,7 @@ Result<std::unique_ptr<StudyLog>> SiteStore::OpenLog(const Digest& study, std::u
   CONSILIUM_TRY(LoadDecision(study));
   const auto log = ReadLog(study, attempt);
   CONSILIUM_TRY(log);
-  auto file = AppendFile::Open(StudyFolder(study) / LogName(attempt), log->bytes.size());
+  auto file = disk::AppendFile::Open(StudyFolder(study) / LogName(attempt), log->bytes.size());
   CONSILIUM_TRY(file);
   return std::unique_ptr<StudyLog>(new StudyLog(std::move(*file), log->records));
 }

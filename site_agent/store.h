@@ -31,9 +31,9 @@
 #include "base/digest.h"
 #include "base/result.h"
 #include "base/strict_yaml.h"
+#include "disk/files.h"
 #include "federation/keys.h"
 #include "federation/log.h"
-#include "site_agent/disk.h"
 #include "site_agent/gate.h"
 #include "site_agent/ledger.h"
 #include "site_agent/site.h"
@@ -167,8 +167,9 @@ class StudyLog : public federation::LogSink {
 
  private:
   friend class SiteStore;
-  StudyLog(AppendFile file, std::uint64_t records) : file_(std::move(file)), records_(records) {}
-  AppendFile file_;
+  StudyLog(disk::AppendFile file, std::uint64_t records)
+      : file_(std::move(file)), records_(records) {}
+  disk::AppendFile file_;
   std::uint64_t records_;
 };
 
@@ -253,7 +254,7 @@ class SiteStore {
   [[nodiscard]] std::filesystem::path StudyFolder(const Digest& digest) const;
 
   std::filesystem::path folder_;
-  std::optional<FileLock> lock_;  // absent: beside an agent
+  std::optional<disk::FileLock> lock_;  // absent: beside an agent
 };
 
 // "2026-03-01 14:05 UTC".

@@ -1,4 +1,4 @@
-#include "site_agent/disk.h"
+#include "disk/files.h"
 
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -13,7 +13,7 @@
 #include <cstring>
 #include <utility>
 
-namespace consilium::site_agent {
+namespace consilium::disk {
 namespace {
 
 namespace fs = std::filesystem;
@@ -348,4 +348,4 @@ pid_t LockHolder(const fs::path& path) {
   return process > 0 ? process : -1;
 }
 
-}  // namespace consilium::site_agent
+}  // namespace consilium::disk

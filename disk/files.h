@@ -19,7 +19,7 @@
 #include "base/bytes.h"
 #include "base/result.h"
 
-namespace consilium::site_agent {
+namespace consilium::disk {
 
 // A whole file. Errors: kNotFound (there is none, or it cannot be opened or read: says why),
 // kResourceExhausted (more than `bytes_max`).
@@ -88,4 +88,4 @@ class FileLock {
 // looks: it never keeps anybody from taking the lock.
 [[nodiscard]] pid_t LockHolder(const std::filesystem::path& path);
 
-}  // namespace consilium::site_agent
+}  // namespace consilium::disk
