@@ -95,6 +95,10 @@ TEST(House, FilesSocketsThreadsClocksAndLibrariesStayAtTheEdges) {
        [](const SourceFile& file) { return IsCode(file) && InSourceFolder(file); });
 }
 
+TEST(House, GrpcEndsInTheEdges) {
+  Hold(CheckStubs, [](const SourceFile& file) { return IsCode(file) && InSourceFolder(file); });
+}
+
 TEST(House, NoReportedNumberPassesLibm) {
   Hold(CheckPortableMath,
        [](const SourceFile& file) { return IsCode(file) && InSourceFolder(file); });

@@ -88,11 +88,12 @@ const std::map<std::string, std::set<std::string>>& Arrows() {
   static const std::map<std::string, std::set<std::string>> kArrows = [] {
     std::map<std::string, std::set<std::string>> arrows;
     arrows["base"] = {};
-    arrows["federation"] = arrows["identity"] = {"base"};
+    arrows["federation"] = arrows["identity"] = arrows["disk"] = {"base"};
+    arrows["wire"] = {"federation", "base"};  // the target of federation/wire
     arrows["harmonization"] = arrows["learning"] = {"federation", "base"};
     arrows["study"] = {"harmonization", "learning", "federation", "base"};
     std::set<std::string> below = arrows["study"];
-    below.insert({"study", "identity"});
+    below.insert({"study", "identity", "disk", "wire"});
     arrows["site_agent"] = arrows["coordinator"] = below;
     below.insert({"site_agent", "coordinator"});
     arrows["simulation"] = below;
@@ -183,6 +184,24 @@ std::vector<std::string> CheckSystemHeaders(std::string_view path, std::string_v
     } else if (StartsWith(name, "yaml-cpp/") && !kMayUseYaml.contains(std::string(path))) {
       refuse("yaml-cpp ends in " + Listed(kMayUseYaml));
     }
+  }
+  return wrong;
+}
+
+std::vector<std::string> CheckStubs(std::string_view path, std::string_view text) {
+  static const std::set<std::string> kEdges = {"console/remote.cpp", "coordinator/server.cpp",
+                                               "site_agent/agent.cpp", "site_agent/check.cpp",
+                                               "site_agent/link.cpp"};
+  std::vector<std::string> wrong;
+  if (kEdges.contains(std::string(path))) return wrong;
+  const auto lines = Lines(text);
+  for (std::size_t i = 0; i < lines.size(); ++i) {
+    const auto include = ReadInclude(lines[i]);
+    if (!include) continue;
+    const bool stubs = include->name.find(".grpc.pb.h") != std::string_view::npos;
+    if (!stubs && !StartsWith(include->name, "grpc")) continue;
+    wrong.push_back(
+        At(path, i, fmt::format("includes <{}>: gRPC ends in {}", include->name, Listed(kEdges))));
   }
   return wrong;
 }

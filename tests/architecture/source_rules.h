@@ -35,6 +35,10 @@ namespace consilium::architecture {
 [[nodiscard]] std::vector<std::string> CheckSystemHeaders(std::string_view path,
                                                           std::string_view text);
 
+// gRPC and its stubs appear in the edges' few files only: everything else speaks values
+// (federation/wire).
+[[nodiscard]] std::vector<std::string> CheckStubs(std::string_view path, std::string_view text);
+
 // In pure folders: no transcendental function of libm, called as f(...), ::f(...) or named std::f,
 // and no Eigen array form x.array().f(). Comments and strings do not count. sqrt, fabs, floor,
 // ldexp, ilogb and their like are exact everywhere and allowed; so are functions of other

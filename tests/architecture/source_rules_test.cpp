@@ -78,6 +78,14 @@ TEST(SystemHeaders, LibrariesEndInTheFilesThatAreNamed) {
   EXPECT_EQ(CheckSystemHeaders("study/study_file.cpp", kYaml).size(), 1U);
 }
 
+TEST(Stubs, AnyOtherFileThanAnEdgeIsRefused) {
+  constexpr std::string_view kStubs = "#include <consilium/v1/consilium.grpc.pb.h>\n";
+  EXPECT_TRUE(CheckStubs("coordinator/server.cpp", kStubs).empty());
+  EXPECT_EQ(CheckStubs("coordinator/hub.cpp", kStubs).size(), 1U);
+  EXPECT_EQ(CheckStubs("site_agent/site.cpp", "#include <grpcpp/grpcpp.h>\n").size(), 1U);
+  EXPECT_TRUE(CheckStubs("console/render.cpp", "#include <consilium/v1/consilium.pb.h>\n").empty());
+}
+
 TEST(PortableMath, EveryWayToLibmIsFound) {
   for (const char* code :
        {"y = std::exp(x);", "y = exp(x);", "y = ::log (x);", "return pow(x, 2);", "f = std::sin;",
