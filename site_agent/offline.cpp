@@ -6,8 +6,8 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
-#include "site_agent/cohort_folder.h"
 #include "disk/files.h"
+#include "site_agent/cohort_folder.h"
 #include "site_agent/plan.h"
 #include "study/study_file.h"
 

@@ -8,12 +8,12 @@
 //   studies/DIGEST/    submission.bin, decision.json, log-ATTEMPT.bin, ended.json
 //   lock               held by the agent that runs here; its process id
 //
-// Whole files are replaced (disk.h), ledger and logs grow; a torn last record, as a crash in the
-// middle of an append leaves it, is cut off and said, damage before it is kDataLoss. A store is
+// Whole files are replaced (disk/files.h), ledger and logs grow; a torn last record, as a crash in
+// the middle of an append leaves it, is cut off and said, damage before it is kDataLoss. A store is
 // opened either by the one agent that runs (Open, which locks) or beside it by a person's command
 // (OpenBeside, which reads and decides). One thread a store. Errors of every function: those of
-// disk.h; kPermissionDenied (others can read what they must not: gives the chmod; the folder is
-// another user's: gives the command), kDataLoss (a file is damaged: names it). Format:
+// disk/files.h; kPermissionDenied (others can read what they must not: gives the chmod; the folder
+// is another user's: gives the command), kDataLoss (a file is damaged: names it). Format:
 // docs/formats/site.md.
 #pragma once
 

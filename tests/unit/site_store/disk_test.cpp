@@ -1,6 +1,4 @@
 // Files under faults: what was acknowledged is there, what was not is there wholly or not at all.
-#include "disk/files.h"
-
 #include <gtest/gtest.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
@@ -8,6 +6,7 @@
 #include <csignal>
 
 #include "base/rng.h"
+#include "disk/files.h"
 #include "tests/unit/site_store/site_fixture.h"
 
 namespace consilium::disk {
