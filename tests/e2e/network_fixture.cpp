@@ -252,6 +252,15 @@ void Network::Submit(const std::string& name, int seed) {
   ASSERT_EQ(told.exit_code, 0) << told.err;
 }
 
+std::string Network::StateOf(const std::string& study) {
+  const Json status =
+      LastLine(Run({CONSILIUM_COORDINATOR_BINARY, "--folder", "c", "status", "--json"}));
+  for (const Json& one : status.value("studies", Json::array())) {
+    if (one.value("name", "") == study) return one.value("state", "");
+  }
+  return "not there";
+}
+
 void Network::ExpectSameBytes(const std::string& name) {
   const std::string net = name + "-net", one = name + "-one";
   const Told fetched = Anna({"audit", "fetch", name, "--out", net});

@@ -87,6 +87,8 @@ class Network {
 
   // The small study with this name and seed, submitted by the lead.
   void Submit(const std::string& name, int seed = 20);
+  // "running", "finished", ...; read from the coordinator's folder, whether it runs or not.
+  [[nodiscard]] std::string StateOf(const std::string& study);
   // Fetches the ended study and holds it against `consilium simulate` of the same files.
   void ExpectSameBytes(const std::string& name);
 
