@@ -386,6 +386,9 @@ struct StudyHost::Impl {
     } else if (IsAsked(name) && site.asked != run->run->binding().round + 1 &&
                !run->round->receipts().contains(name)) {
       SendAsk(name, site);
+      // Its next beat says the same; until then the last one must not be shown.
+      site.doing = fmt::format("computing round {}", run->run->binding().round + 1);
+      (void)run->round->On(federation::SiteSeen{name, site.doing, now_ms});
     }
   }
 

@@ -3,6 +3,7 @@
 #include <consilium/v1/consilium.grpc.pb.h>
 #include <fmt/format.h>
 #include <grpcpp/grpcpp.h>
+#include <malloc.h>
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
@@ -391,6 +392,7 @@ struct Agent::Impl {
       positions.erase(ended.study);
     }
     studies.erase(found);
+    ::malloc_trim(0);  // between studies an agent is as small as at its start
     return SignHead();
   }
 
