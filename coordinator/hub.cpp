@@ -32,6 +32,8 @@ std::int64_t UnixMs() {
 namespace {
 
 constexpr std::int64_t kInviteSecondsMax = 30 * 86'400;
+// How long a study that ended is kept at hand, for sites that have not heard of it.
+constexpr std::int64_t kStudyLingersMs = 60'000;
 
 Certificate Stored(const identity::CertificateFacts& facts, std::string pem) {
   return {facts.serial, facts.fingerprint, facts.not_after_s * 1000, std::move(pem)};
@@ -81,6 +83,7 @@ class Hub::StudyThread : public Outbox, public std::enable_shared_from_this<Stud
   // Of any answer that was asked for so far.
   [[nodiscard]] std::uint64_t answer_bytes_max() const { return answer_bytes_max_; }
   [[nodiscard]] bool HasMember(const std::string& site) const { return members_.contains(site); }
+  [[nodiscard]] std::int64_t began_ms() const { return began_ms_; }
   [[nodiscard]] HostStatus status() {
     const std::lock_guard lock(status_mutex_);
     HostStatus status = status_;
@@ -142,6 +145,7 @@ class Hub::StudyThread : public Outbox, public std::enable_shared_from_this<Stud
   std::unique_ptr<Store> store_;
   std::unique_ptr<StudyHost> host_;
   std::set<std::string> members_;
+  std::int64_t began_ms_ = MonotonicMs();
   std::atomic<std::uint64_t> answer_bytes_max_{0};
   std::mutex mutex_;
   std::condition_variable wake_;
@@ -444,14 +448,25 @@ Result<void> Hub::Hear(const Caller& caller, const wire::FromSite& message) {
     const auto found = connected_.find(site);
     if (found != connected_.end()) found->second.heard_ms = MonotonicMs();
   }
-  const auto study_of = [&](const Digest& id) -> Result<std::shared_ptr<StudyThread>> {
+  // The study's thread; none: the study is not open. A site that speaks of one that ended while it
+  // was away is told so; of one that is not its own it hears nothing, and nobody else is harmed.
+  const auto study_of = [&](const Digest& id) -> std::shared_ptr<StudyThread> {
     auto thread = FindThread(id);
-    if (!thread || !thread->HasMember(site)) {
-      return Fail(ErrorCode::kPermissionDenied,
-                  fmt::format("site {} speaks of study {}, which is not open to it", site,
-                              Hex(id).substr(0, 16)));
+    if (thread && thread->HasMember(site)) return thread;
+    ++refused_calls_;
+    const auto stored = [&] {
+      const std::lock_guard lock(store_mutex_);
+      return store_->FindStudy(id);
+    }();
+    const auto stream = FindStream(site);
+    if (!thread && stored && stream && HasEnded(stored->status.state)) {
+      const auto submission = study::DecodeSubmission(stored->submission);
+      if (submission && submission->members.contains(site)) {
+        stream->Send(
+            wire::Ended{id, std::string(Name(stored->status.state)), stored->status.reason});
+      }
     }
-    return thread;
+    return nullptr;
   };
   if (const auto* beat = std::get_if<wire::SiteBeat>(&message)) {
     {
@@ -466,25 +481,25 @@ Result<void> Hub::Hear(const Caller& caller, const wire::FromSite& message) {
           [site, doing = doing](StudyHost& host) { host.Seen(site, doing, MonotonicMs()); });
     }
   } else if (const auto* word = std::get_if<wire::StudyWord>(&message)) {
-    auto thread = study_of(word->study);
-    CONSILIUM_TRY(thread);
-    (*thread)->Post(
+    const auto thread = study_of(word->study);
+    if (!thread) return {};
+    thread->Post(
         [site, word = *word](StudyHost& host) { host.Heard(site, word, MonotonicMs(), UnixMs()); });
   } else if (const auto* refused = std::get_if<wire::Refused>(&message)) {
-    auto thread = study_of(refused->study);
-    CONSILIUM_TRY(thread);
-    (*thread)->Post([site, refused = *refused](StudyHost& host) {
+    const auto thread = study_of(refused->study);
+    if (!thread) return {};
+    thread->Post([site, refused = *refused](StudyHost& host) {
       host.Refused(site, refused, MonotonicMs(), UnixMs());
     });
   } else if (const auto* held = std::get_if<wire::TotalHeld>(&message)) {
-    auto thread = study_of(held->position.study);
-    CONSILIUM_TRY(thread);
+    const auto thread = study_of(held->position.study);
+    if (!thread) return {};
     {
       const std::lock_guard lock(mutex_);
       const auto found = connected_.find(site);
       if (found != connected_.end()) found->second.positions[held->position.study] = held->position;
     }
-    (*thread)->Post([site, position = held->position](StudyHost& host) {
+    thread->Post([site, position = held->position](StudyHost& host) {
       host.Held(site, position, MonotonicMs());
     });
   } else if (const auto* head = std::get_if<wire::HeadToSign>(&message)) {
@@ -825,7 +840,9 @@ void Hub::Watch() {
       const std::lock_guard lock(mutex_);
       for (auto it = threads_.begin(); it != threads_.end();) {
         const StudyStatus status = it->second->status().study;
-        const bool old = status.ended_ms && unix_ms - *status.ended_ms > 60'000;
+        // Not one that was begun just now, for a site that comes back after the study's end.
+        const bool old = status.ended_ms && unix_ms - *status.ended_ms > kStudyLingersMs &&
+                         now - it->second->began_ms() > kStudyLingersMs;
         if (HasEnded(status.state) && old) {
           over.push_back(it->second);
           it = threads_.erase(it);

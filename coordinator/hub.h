@@ -86,7 +86,7 @@ class Hub {
   [[nodiscard]] Result<void> Attach(const Caller& caller, const wire::Hello& hello,
                                     std::shared_ptr<SiteStream> stream);
   void Detach(const std::string& site, const SiteStream* stream);
-  // Errors: kPermissionDenied (a message about a study that is not the site's).
+  // Errors: kInvalidArgument (a second hello), the store's.
   [[nodiscard]] Result<void> Hear(const Caller& caller, const wire::FromSite& message);
   // May so much be sent? Called with the head, before the words. Errors: kResourceExhausted,
   // kFailedPrecondition.

@@ -178,20 +178,21 @@ struct StudyHost::Impl {
     CONSILIUM_TRY(attempts);
     if (attempts->empty()) return {};
     attempt = attempts->back().attempt;
+    auto roster = DecodeRoster(attempts->back().roster);
+    CONSILIUM_TRY(roster);
+    trains = std::move(*roster);
     const auto count = store.RecordCount(id, attempt);
     CONSILIUM_TRY(count);
     records = *count;
     if (IsFinal(status.state)) return {};
     if (attempts->back().ended_ms) {
       // Killed between the end of an attempt and what follows from it.
-      const std::set<std::string> centers = StillThere(attempts->back().why);
-      if (!centers.empty()) return Restart(attempt + 1, centers);
+      const std::set<std::string> next = StillThere(attempts->back().why);
+      if (!next.empty()) return Restart(attempt + 1, next);
       Fail(attempts->back().why);
       return {};
     }
-    auto roster = DecodeRoster(attempts->back().roster);
-    CONSILIUM_TRY(roster);
-    return Resume(*roster);
+    return Resume(trains);
   }
 
   // The roster of the next attempt, as EndAttempt wrote it behind the reason; empty: none follows.
@@ -222,13 +223,13 @@ struct StudyHost::Impl {
   }
 
   // Continues the attempt from its log, or begins it if not even its header was written.
-  Result<void> Resume(const std::set<std::string>& centers) {
-    auto resolved = Resolved(centers);
+  Result<void> Resume(const std::set<std::string>& training) {
+    auto resolved = Resolved(training);
     CONSILIUM_TRY(resolved);
     run = std::make_unique<Run>(std::move(*resolved), store, id, attempt);
     newest.reset();
     if (records == 0) {
-      auto begun = StudyRun::Begin(run->study, submission.study_file, registry, RosterOf(centers),
+      auto begun = StudyRun::Begin(run->study, submission.study_file, registry, RosterOf(training),
                                    run->log, attempt);
       CONSILIUM_TRY(begun);
       run->run = std::move(*begun);
@@ -237,7 +238,7 @@ struct StudyHost::Impl {
       const auto log = store.ReadLog(id, attempt);
       CONSILIUM_TRY(log);
       auto resumed =
-          StudyRun::Resume(run->study, registry, RosterOf(centers), *log, run->log, attempt);
+          StudyRun::Resume(run->study, registry, RosterOf(training), *log, run->log, attempt);
       CONSILIUM_TRY(resumed);
       run->run = std::move(*resumed);
     }
@@ -264,6 +265,7 @@ struct StudyHost::Impl {
     CONSILIUM_TRY(kept);
     Refresh();
     attempt = number;
+    trains = centers;
     records = 0;
     CONSILIUM_TRY(Resume(centers));
     Note("coordinator", "attempt.began",
@@ -275,7 +277,7 @@ struct StudyHost::Impl {
     pending.clear();
     CONSILIUM_TRY(Begin(number, centers));
     for (auto& [name, site] : sites) {
-      if (!site.connected) continue;
+      if (!site.connected || IsLeftOut(name)) continue;
       outbox.Send(name, wire::Restarted{id, number, "sites left"});
     }
     return {};
@@ -363,7 +365,7 @@ struct StudyHost::Impl {
       if (IsFinal(status.state)) SendEnded(name);
       return;
     }
-    if (records == 0) {
+    if (records == 0 || IsLeftOut(name)) {
       if (IsFinal(status.state)) SendEnded(name);
       return;
     }
@@ -390,6 +392,13 @@ struct StudyHost::Impl {
       site.doing = fmt::format("computing round {}", run->run->binding().round + 1);
       (void)run->round->On(federation::SiteSeen{name, site.doing, now_ms});
     }
+  }
+
+  // A training center that the attempt goes on without: it is told the end, and nothing of it.
+  [[nodiscard]] bool IsLeftOut(const std::string& name) const {
+    const std::vector<std::string> all = study::TrainingCenters(study);
+    return records > 0 && !trains.contains(name) &&
+           std::find(all.begin(), all.end(), name) != all.end();
   }
 
   void SendEnded(const std::string& name) {

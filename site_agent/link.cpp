@@ -8,10 +8,10 @@
 #include <cstdlib>
 
 #include "base/digest.h"
+#include "disk/files.h"
 #include "identity/certificate.h"
 #include "identity/private_key.h"
 #include "site_agent/dial.h"
-#include "disk/files.h"
 #include "study/program.h"
 
 namespace consilium::site_agent {
@@ -68,7 +68,8 @@ Result<std::shared_ptr<grpc::Channel>> Dial(const std::string& address,
   arguments.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 10'000);
   arguments.SetInt(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);
   arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 200);
-  arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, 200);
+  // Also how long connecting and the TLS handshake may take.
+  arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, 10'000);
   arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 5'000);
   arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
   return grpc::CreateCustomChannel(address, grpc::SslCredentials(tls), arguments);

@@ -211,8 +211,11 @@ int Main(int argc, char** argv) {
   studies->add_option("STUDY", arguments.study, "Name or first digits: what approving it means");
   auto* approve = app.add_subcommand("approve", "Says yes to a study");
   approve->add_option("STUDY", arguments.study, "Name or first digits")->required();
-  approve->add_option("--accept", arguments.accepts,
-                      "What is accepted for this study, as `studies STUDY` names it");
+  approve
+      ->add_option("--accept", arguments.accepts,
+                   "What is accepted for this study, as `studies STUDY` names it: one or more "
+                   "words, with commas between")
+      ->delimiter(',');
   auto* reject = app.add_subcommand("reject", "Says no to a study");
   reject->add_option("STUDY", arguments.study, "Name or first digits")->required();
   reject->add_option("--reason", arguments.reason, "Stays at this site")->required();

@@ -41,18 +41,18 @@ class HostedFederation : public coordinator::Outbox {
     }
     federation::KeyBytes seed{};
     seed.fill(9);
-    submission_ = study::SignSubmission(study_yaml, members, "lead",
-                                        federation::SigningKey::FromSeed(seed));
+    submission_ =
+        study::SignSubmission(study_yaml, members, "lead", federation::SigningKey::FromSeed(seed));
     id_ = study::DigestOf(submission_);
     std::filesystem::create_directories(folder_);
     auto store = coordinator::Store::Create((folder_ / "store.db").string());
     EXPECT_TRUE(store.has_value()) << store.error().message;
     store_ = std::move(*store);
-    EXPECT_TRUE(store_
-                    ->AddStudy({id_, study->name, "lead", study_yaml,
-                                study::EncodeSubmission(submission_)},
-                               1)
-                    .has_value());
+    EXPECT_TRUE(
+        store_
+            ->AddStudy({id_, study->name, "lead", study_yaml, study::EncodeSubmission(submission_)},
+                       1)
+            .has_value());
     OpenHost();
     for (auto& [name, site] : sites_) Connect(name);
   }
@@ -67,12 +67,12 @@ class HostedFederation : public coordinator::Outbox {
                   std::uint64_t index, std::shared_ptr<const Bytes> record) override {
     // Two parts, as a long record travels.
     const std::size_t half = record->size() / 2;
-    Send(site, wire::RecordPart{study, attempt, index, record->size(), 0,
-                                Bytes(record->begin(), record->begin() +
-                                                           static_cast<std::ptrdiff_t>(half))});
-    Send(site, wire::RecordPart{study, attempt, index, record->size(), half,
-                                Bytes(record->begin() + static_cast<std::ptrdiff_t>(half),
-                                      record->end())});
+    Send(site, wire::RecordPart{
+                   study, attempt, index, record->size(), 0,
+                   Bytes(record->begin(), record->begin() + static_cast<std::ptrdiff_t>(half))});
+    Send(site, wire::RecordPart{
+                   study, attempt, index, record->size(), half,
+                   Bytes(record->begin() + static_cast<std::ptrdiff_t>(half), record->end())});
   }
 
   // Delivers one message or, when none travels, lets a second pass. False: nothing can happen.
@@ -129,6 +129,15 @@ class HostedFederation : public coordinator::Outbox {
     silent_.insert(name);
     host_->Left(name, why, now_ms_, now_ms_);
     Tick();
+  }
+
+  void ComeBack(const std::string& name) {
+    silent_.erase(name);
+    Connect(name);
+  }
+  // Everything that was delivered to a site.
+  [[nodiscard]] const std::vector<wire::ToSite>& told(const std::string& name) {
+    return told_[name];
   }
 
   [[nodiscard]] coordinator::HostStatus Status() const { return host_->Status(now_ms_); }
@@ -240,6 +249,7 @@ class HostedFederation : public coordinator::Outbox {
   }
 
   void Deliver(const std::string& name, const wire::ToSite& message) {
+    told_[name].push_back(message);
     Site& site = sites_.at(name);
     if (const auto* offer = std::get_if<wire::Offer>(&message)) {
       EXPECT_EQ(offer->submission, study::EncodeSubmission(submission_));
@@ -293,6 +303,7 @@ class HostedFederation : public coordinator::Outbox {
   std::set<std::string> silent_;
   std::deque<std::pair<std::string, std::string>> to_sites_;
   std::vector<std::string> refusals_;
+  std::map<std::string, std::vector<wire::ToSite>> told_;
   std::int64_t now_ms_ = 1'000'000;
   std::uint64_t steps_ = 0;
   std::uint64_t idle_ = 0;

@@ -104,6 +104,13 @@ TEST(HostedStudy, SaysWhoItWaitsForAndGoesOnWithoutItAsTheContractSays) {
   EXPECT_EQ(hosted.Status().study.state, coordinator::StudyState::kFinished)
       << hosted.Status().study.reason;
   EXPECT_EQ(hosted.Status().attempt, 1U);
+  // The one that left comes back too late: it is told the end and nothing of the second attempt.
+  const std::size_t before = hosted.told("center").size();
+  hosted.ComeBack("center");
+  hosted.RunToEnd();
+  const auto told = hosted.told("center");
+  ASSERT_EQ(told.size(), before + 1);
+  EXPECT_EQ(std::get<wire::Ended>(told.back()).state, "finished");
   // The second attempt is the study of those that are left, to the last byte.
   std::vector<SmallHospital> all = SmallHospitals();
   all.push_back({"center", DrawCases("center", 64, 0.2, 7)});
