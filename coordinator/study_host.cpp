@@ -132,6 +132,7 @@ struct StudyHost::Impl {
   federation::QuorumContract contract;
   std::map<std::string, Site> sites;
   std::uint32_t attempt = 0;
+  std::set<std::string> trains;         // the centers of the attempt
   std::uint64_t records = 0;            // of the attempt's log
   std::shared_ptr<const Bytes> newest;  // the last of them, if it was made here
   std::unique_ptr<Run> run;
