@@ -219,8 +219,9 @@ Result<void> StudyRun::Add(const std::string& site, const std::optional<Receipt>
 Result<Digest> StudyRun::Commit(std::string decision) {
   if (!open_.total.empty() && open_.receipts.size() != roster_.size()) {
     for (const auto& [site, keys] : roster_) {
-      const bool held = std::any_of(open_.receipts.begin(), open_.receipts.end(),
-                                    [&](const Receipt& receipt) { return receipt.site == site; });
+      const bool held =
+          std::any_of(open_.receipts.begin(), open_.receipts.end(),
+                      [&name = site](const Receipt& receipt) { return receipt.site == name; });
       if (held) continue;
       return Fail(ErrorCode::kFailedPrecondition,
                   fmt::format("round {}: training center {} has not answered; a total is made of "

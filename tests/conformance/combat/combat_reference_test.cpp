@@ -342,9 +342,9 @@ TEST_P(CombatNewSite, HarmonizesItselfAgainstTheFrozenModelAsPublished) {
     // number: a few roundings of it (8 allowed), in units of sigma, are its own. They exceed 1e-10
     // for f030 alone (mean 1e6, sd 1).
     const StandardizingModel& shared = model->standardizing;
-    const auto parameters = [&](const char* file, const Eigen::VectorXd& have) {
+    const auto parameters = [&, &name = site](const char* file, const Eigen::VectorXd& have) {
       const ReferenceTable table = ReadReference(folder / file);
-      const std::size_t row = table.Index().at(site);
+      const std::size_t row = table.Index().at(name);
       for (std::size_t g = 0; g < data.features.size(); ++g) {
         const auto c = static_cast<Eigen::Index>(g);
         const double spacing =
