@@ -5,17 +5,22 @@
 #include <fmt/format.h>
 #include <grpcpp/grpcpp.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <signal.h>
+#include <sys/inotify.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <chrono>
 #include <cstdlib>
+#include <filesystem>
 #include <nlohmann/json.hpp>
-#include <thread>
+#include <string_view>
 
 namespace consilium::e2e {
 namespace {
@@ -69,16 +74,67 @@ Json LastLine(const Told& told) {
   return json;
 }
 
-}  // namespace
+using Clock = std::chrono::steady_clock;
 
-bool Until(const std::function<bool()>& condition, int seconds) {
-  const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(seconds);
-  while (!condition()) {
-    if (std::chrono::steady_clock::now() > end) return false;
-    std::this_thread::sleep_for(std::chrono::milliseconds(20));
-  }
-  return true;
+// Milliseconds until `end`, for poll.
+int Left(Clock::time_point end) {
+  const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(end - Clock::now());
+  return static_cast<int>(std::max<std::int64_t>(0, left.count()));
 }
+
+// Tells when a file below a folder is written, made, moved or removed: logs, ledgers, the
+// coordinator's database. What the tests' own commands say (.out, .err) does not count.
+class FolderEvents {
+ public:
+  explicit FolderEvents(std::filesystem::path root)
+      : root_(std::move(root)), descriptor_(::inotify_init1(IN_CLOEXEC | IN_NONBLOCK)) {
+    WatchAll();
+  }
+  ~FolderEvents() { ::close(descriptor_); }
+  FolderEvents(const FolderEvents&) = delete;
+  FolderEvents& operator=(const FolderEvents&) = delete;
+
+  // Until something happens. False: nothing did, up to `end`.
+  bool Wait(Clock::time_point end) {
+    for (;;) {
+      pollfd wait{descriptor_, POLLIN, 0};
+      const int left = Left(end);
+      if (::poll(&wait, 1, left) < 0 && errno == EINTR) continue;
+      if ((wait.revents & POLLIN) == 0) return false;
+      if (Drain()) return true;
+    }
+  }
+
+ private:
+  bool Drain() {
+    bool counts = false, folders = false;
+    alignas(inotify_event) char buffer[16384];
+    for (ssize_t size = 0; (size = ::read(descriptor_, buffer, sizeof buffer)) > 0;) {
+      for (const char* at = buffer; at < buffer + size;) {
+        const auto* event = reinterpret_cast<const inotify_event*>(at);
+        const std::string_view name = event->len > 0 ? event->name : "";
+        counts = counts || (name != ".out" && name != ".err");
+        folders = folders || (event->mask & IN_ISDIR) != 0;
+        at += sizeof(inotify_event) + event->len;
+      }
+    }
+    if (folders) WatchAll();
+    return counts;
+  }
+  void WatchAll() {
+    constexpr std::uint32_t kWhat = IN_MODIFY | IN_CREATE | IN_DELETE | IN_MOVED_TO;
+    ::inotify_add_watch(descriptor_, root_.c_str(), kWhat);
+    std::error_code gone;  // a folder may vanish while it is looked at
+    for (std::filesystem::recursive_directory_iterator at(root_, gone), end; !gone && at != end;
+         at.increment(gone)) {
+      if (at->is_directory(gone)) ::inotify_add_watch(descriptor_, at->path().c_str(), kWhat);
+    }
+  }
+  std::filesystem::path root_;
+  int descriptor_;
+};
+
+}  // namespace
 
 Process::Process(const Options& options) {
   // Between fork and exec nothing may allocate: another thread of gRPC's may hold the lock.
@@ -123,7 +179,14 @@ bool Process::Running() {
 }
 
 std::optional<int> Process::Exit(int seconds) {
-  if (!Until([&] { return !Running(); }, seconds)) return std::nullopt;
+  const auto end = Clock::now() + std::chrono::seconds(seconds);
+  // Readable when it has ended. By number: glibc 2.36 declares pidfd_open for C only.
+  const int process = Running() ? static_cast<int>(::syscall(SYS_pidfd_open, pid_, 0)) : -1;
+  while (Running() && Left(end) > 0) {
+    pollfd wait{process, POLLIN, 0};
+    ::poll(&wait, 1, Left(end));
+  }
+  if (process >= 0) ::close(process);
   return code_;
 }
 
@@ -133,6 +196,15 @@ void Process::Kill() {
   int status = 0;
   ::waitpid(pid_, &status, 0);
   code_ = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+bool Network::Until(const std::function<bool()>& condition, int seconds) const {
+  const auto end = Clock::now() + std::chrono::seconds(seconds);
+  FolderEvents events(scratch_.path());  // before the first look: nothing can be missed
+  while (!condition()) {
+    if (!events.Wait(end)) return condition();
+  }
+  return true;
 }
 
 Told Network::Run(const std::vector<std::string>& command) {

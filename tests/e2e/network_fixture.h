@@ -26,9 +26,6 @@ namespace consilium::e2e {
 
 inline constexpr int kWaitSeconds = 60;
 
-// Looks every 20 ms until `condition` holds; false: it did not within the time.
-[[nodiscard]] bool Until(const std::function<bool()>& condition, int seconds = kWaitSeconds);
-
 // One child; what it says goes to two files, which are added to.
 class Process {
  public:
@@ -74,6 +71,11 @@ class Network {
   [[nodiscard]] Told AtSite(const std::string& site, const std::vector<std::string>& arguments);
   // One that is followed: `study watch` of the lead.
   [[nodiscard]] std::unique_ptr<Process> Watch(const std::string& study);
+
+  // Looks at `condition` now and whenever a file of the federation is written, until it holds;
+  // false: it did not within the time.
+  [[nodiscard]] bool Until(const std::function<bool()>& condition,
+                           int seconds = kWaitSeconds) const;
 
   // site.yaml in folder SITE, or in `folder`.
   void WriteSite(const std::string& site, bool asks, const std::string& folder = "");

@@ -123,9 +123,9 @@ TEST(Network, KilledAtRandomMomentsItGivesTheSameBytes) {
       return state == "finished" || state == "failed" || state == "cancelled";
     };
     while (kills < kills_wanted && !ended()) {
-      const auto moment =
-          std::chrono::steady_clock::now() + std::chrono::milliseconds(rng.Below(500));
-      ASSERT_TRUE(Until([&] { return std::chrono::steady_clock::now() >= moment; }));
+      // A random moment: after so many times that somebody wrote something.
+      std::uint64_t writes = rng.Below(12);
+      ASSERT_TRUE(network.Until([&] { return writes-- == 0 || ended(); }));
       const auto whom = rng.Below(network.sites().size() + 1);
       if (whom < network.sites().size()) {
         const std::string& site = network.sites()[whom];
@@ -140,10 +140,11 @@ TEST(Network, KilledAtRandomMomentsItGivesTheSameBytes) {
       }
       ++kills;
     }
-    ASSERT_TRUE(Until(ended, 2 * kWaitSeconds)) << network.scratch().Read("coordinator.log");
+    ASSERT_TRUE(network.Until(ended, 2 * kWaitSeconds))
+        << network.scratch().Read("coordinator.log");
     ASSERT_EQ(network.StateOf(name), "finished");
     // The last kill may have been the coordinator's: let it listen again.
-    ASSERT_TRUE(Until([&] { return network.Anna({"study", "list"}).exit_code == 0; }));
+    ASSERT_TRUE(network.Until([&] { return network.Anna({"study", "list"}).exit_code == 0; }));
     ASSERT_NO_FATAL_FAILURE(network.ExpectSameBytes(name));
   }
   RecordProperty("coordinator_kills", coordinator_kills);
@@ -226,7 +227,7 @@ TEST(Network, RefusesStrangersAndWrongOnesByName) {
   // Revoked: the open stream ends, and there is no way back without a new token.
   scratch.Write("extra.yaml", testing::SmallCohortYaml("extra"));
   network.StartSite("extra");
-  ASSERT_TRUE(Until([&] { return network.Connected("extra"); })) << network.LogOf("extra");
+  ASSERT_TRUE(network.Until([&] { return network.Connected("extra"); })) << network.LogOf("extra");
   ASSERT_TRUE(PingSites(network.Dial(network.Of("extra"))).ok());
   ASSERT_EQ(network.Anna({"site", "revoke", "extra", "--reason", "left"}).exit_code, 0);
   EXPECT_EQ(network.site("extra").Exit(), 4);
@@ -256,17 +257,17 @@ TEST(Network, ASiteThatAsksWaitsForAPersonAndMaySayNo) {
   };
   ASSERT_NO_FATAL_FAILURE(network.Submit("first"));
   auto watch = network.Watch("first");
-  ASSERT_TRUE(Until([&] { return state("first") == "waiting"; })) << state("first");
+  ASSERT_TRUE(network.Until([&] { return state("first") == "waiting"; })) << state("first");
   EXPECT_TRUE(watch->Running());
   const Told approved = network.AtSite("east", {"approve", "first"});
   ASSERT_EQ(approved.exit_code, 0) << approved.err;
   ASSERT_EQ(watch->Exit(), 0) << network.scratch().Read("watch-first");
-  EXPECT_TRUE(Until([&] { return state("first") == "finished"; })) << state("first");
+  EXPECT_TRUE(network.Until([&] { return state("first") == "finished"; })) << state("first");
   network.ExpectSameBytes("first");
 
   ASSERT_NO_FATAL_FAILURE(network.Submit("second", 21));
   watch = network.Watch("second");
-  ASSERT_TRUE(Until([&] { return state("second") == "waiting"; })) << state("second");
+  ASSERT_TRUE(network.Until([&] { return state("second") == "waiting"; })) << state("second");
   ASSERT_EQ(network.AtSite("east", {"reject", "second", "--reason", "a private matter"}).exit_code,
             0);
   EXPECT_EQ(watch->Exit(), 1);
