@@ -23,15 +23,6 @@ std::string Why(int error) {
   return ::strerror_r(error, text.data(), text.size());  // GNU: the text, perhaps not in `text`
 }
 
-std::string UserName(uid_t user) {
-  std::array<char, 4096> buffer{};
-  passwd entry{};
-  passwd* found = nullptr;
-  if (::getpwuid_r(user, &entry, buffer.data(), buffer.size(), &found) == 0 && found != nullptr)
-    return found->pw_name;
-  return fmt::format("#{}", user);
-}
-
 tl::unexpected<Error> CannotWrite(const fs::path& path, int error, std::string_view what) {
   switch (error) {
     case ENOSPC:
@@ -105,6 +96,15 @@ fs::path FolderOf(const fs::path& path) {
 }
 
 }  // namespace
+
+std::string UserName(uid_t user) {
+  std::array<char, 4096> buffer{};
+  passwd entry{};
+  passwd* found = nullptr;
+  if (::getpwuid_r(user, &entry, buffer.data(), buffer.size(), &found) == 0 && found != nullptr)
+    return found->pw_name;
+  return fmt::format("#{}", user);
+}
 
 Result<std::string> ReadFile(const fs::path& path, std::uintmax_t bytes_max) {
   const auto cannot = [&](int error) {

@@ -21,6 +21,9 @@
 
 namespace consilium::disk {
 
+// The name of a user of this machine; "#1001" if it has none.
+[[nodiscard]] std::string UserName(uid_t user);
+
 // A whole file. Errors: kNotFound (there is none, or it cannot be opened or read: says why),
 // kResourceExhausted (more than `bytes_max`).
 [[nodiscard]] Result<std::string> ReadFile(const std::filesystem::path& path,

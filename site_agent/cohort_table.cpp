@@ -710,8 +710,8 @@ class CohortBuilder {
     }
     for (const MappedVariable& variable : variables_) {
       if (variable.missing_rows > 0) {
-        notes.push_back(fmt::format("variable '{}' is missing in {} rows", variable.variable->name,
-                                    variable.missing_rows));
+        notes.push_back(fmt::format("site {}: variable '{}' is missing in {} rows", file_.site,
+                                    variable.variable->name, variable.missing_rows));
       }
     }
     if (clinical_indexed_) {

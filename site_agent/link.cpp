@@ -19,45 +19,39 @@ namespace {
 
 constexpr auto kCallTime = std::chrono::seconds(30);
 
-std::string ProxyUrl(const SiteProxy& proxy, std::string_view password) {
+// As gRPC wants a proxy: user and password percent-encoded.
+std::string ProxyUrl(const ProxyRoute& proxy) {
   const std::string host =
       proxy.host.find(':') == std::string::npos ? proxy.host : "[" + proxy.host + "]";
-  if (proxy.user.empty()) return fmt::format("http://{}:{}", host, proxy.port);
-  const auto escaped = [](std::string_view text) {
-    std::string out;
-    for (const char c : text) {
-      const auto byte = static_cast<unsigned char>(c);
-      if (std::isalnum(byte) != 0 || c == '-' || c == '.' || c == '_' || c == '~') {
-        out += c;
-      } else {
-        out += fmt::format("%{:02X}", byte);
-      }
+  std::string owner;
+  bool in_password = false;
+  for (const char c : proxy.user_and_password) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (c == ':' && !std::exchange(in_password, true)) {
+      owner += c;
+    } else if (std::isalnum(byte) != 0 || std::string_view("-._~").find(c) != std::string::npos) {
+      owner += c;
+    } else {
+      owner += fmt::format("%{:02X}", byte);
     }
-    return out;
-  };
-  return fmt::format("http://{}:{}@{}:{}", escaped(proxy.user), escaped(password), host,
-                     proxy.port);
+  }
+  return fmt::format("http://{}{}{}:{}", owner, owner.empty() ? "" : "@", host, proxy.port);
 }
 
-// gRPC reads its proxy from the environment, and `grpc_proxy` before any other.
-Result<bool> UseProxy(const SiteProxy& proxy) {
-  if (proxy.kind == SiteProxy::Kind::kNone) return false;
-  if (proxy.kind == SiteProxy::Kind::kHttp) {
-    std::string password;
-    if (!proxy.password_file.empty()) {
-      auto text = disk::ReadSecret(proxy.password_file, 4096);
-      CONSILIUM_TRY(text);
-      password = text->substr(0, text->find_first_of("\r\n"));
-    }
-    ::setenv("grpc_proxy", ProxyUrl(proxy, password).c_str(), 1);
+// gRPC reads its proxy from the environment, and `grpc_proxy` before any other. False: none.
+Result<bool> UseProxy(const SiteNetwork& network) {
+  if (network.proxy.kind == SiteProxy::Kind::kHttp) {
+    const auto route = ProxyFor(network, "");
+    CONSILIUM_TRY(route);
+    ::setenv("grpc_proxy", ProxyUrl(**route).c_str(), 1);
   }
-  return true;
+  return network.proxy.kind != SiteProxy::Kind::kNone;
 }
 
 Result<std::shared_ptr<grpc::Channel>> Dial(const std::string& address,
                                             const grpc::SslCredentialsOptions& tls,
                                             const SiteNetwork& network) {
-  const auto proxy = UseProxy(network.proxy);
+  const auto proxy = UseProxy(network);
   CONSILIUM_TRY(proxy);
   grpc::ChannelArguments arguments;
   arguments.SetMaxReceiveMessageSize(static_cast<int>(wire::kMessageBytesMax));

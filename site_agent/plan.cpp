@@ -465,19 +465,14 @@ Result<Approval> ApprovalFor(const study::Submission& submission, const study::S
       lines.push_back(fmt::format("{}: {}", Name(one.rule), one.sentence));
     return Fail(ErrorCode::kPermissionDenied, fmt::format("{}", fmt::join(lines, "\n")));
   }
-  Approval approval;
-  for (const auto& [site, keys] : submission.members)
-    approval.pinned.push_back({site, FingerprintOf(keys)});
+  Approval approval = AcceptAll(study, submission.members);
+  // Patterns, until the columns are resolved: AtColumns.
+  approval.columns.clear();
   for (const study::FeatureGroup& group : study.groups)
     approval.columns.insert(approval.columns.end(), group.include.begin(), group.include.end());
   const std::vector<std::string> covariates = study::CovariateColumns(study);
   approval.columns.insert(approval.columns.end(), covariates.begin(), covariates.end());
   approval.columns.push_back(study.outcome);
-  approval.releases = StandardReleases();
-  approval.public_data = study.policy == study::Policy::kPublicData;
-  approval.fast_curvature = !study.privacy.strict_curvature;
-  approval.restart_without = study.quorum.then == "restart-without";
-  approval.leave_one_center_out = study.design == study::Design::kLeaveOneCenterOut;
   approval.unix_ms = unix_ms;
   return approval;
 }

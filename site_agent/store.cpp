@@ -1,7 +1,6 @@
 #include "site_agent/store.h"
 
 #include <fmt/format.h>
-#include <pwd.h>
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -386,15 +385,6 @@ Result<StoredLog> WholeRecords(std::span<const std::uint8_t> log) {
 
 namespace {
 
-std::string UserName(uid_t user) {
-  std::array<char, 4096> buffer{};
-  passwd entry{};
-  passwd* found = nullptr;
-  if (::getpwuid_r(user, &entry, buffer.data(), buffer.size(), &found) == 0 && found != nullptr)
-    return found->pw_name;
-  return fmt::format("#{}", user);
-}
-
 Result<void> CheckFolder(const fs::path& folder) {
   struct stat about {};
   if (::stat(folder.c_str(), &about) != 0 || !S_ISDIR(about.st_mode)) {
@@ -407,8 +397,8 @@ Result<void> CheckFolder(const fs::path& folder) {
     return Fail(ErrorCode::kPermissionDenied,
                 fmt::format("{}: belongs to user {}, this is {}; run the command as that user: "
                             "sudo -u {} consilium-site ...",
-                            folder.string(), UserName(about.st_uid), UserName(::geteuid()),
-                            UserName(about.st_uid)));
+                            folder.string(), disk::UserName(about.st_uid),
+                            disk::UserName(::geteuid()), disk::UserName(about.st_uid)));
   }
   if ((about.st_mode & 077) != 0) {
     return Fail(ErrorCode::kPermissionDenied,
@@ -571,19 +561,27 @@ Result<StoredEnrolment> SiteStore::LoadEnrolment() const {
 
 // ---- the ledger ---------------------------------------------------------------------------------
 
-Result<std::unique_ptr<SiteLedger>> SiteStore::OpenLedger(std::string_view site) {
-  CONSILIUM_TRY(RequireLock());
-  const fs::path path = folder_ / kLedger;
+Result<std::pair<std::string, std::optional<LedgerHead>>> SiteStore::ReadLedgerFile() const {
+  std::pair<std::string, std::optional<LedgerHead>> kept;
+  // The head first: the ledger only grows, so it reaches a head that was there before it was read.
   const auto head = LoadHead();
   CONSILIUM_TRY(head);
-  std::optional<LedgerHead> expected;
-  if (*head) expected = (*head)->head;
-  std::string text;
+  if (*head) kept.second = (*head)->head;
+  const fs::path path = folder_ / kLedger;
   if (Exists(path)) {
     auto read = disk::ReadFile(path);
     CONSILIUM_TRY(read);
-    text = std::move(*read);
+    kept.first = std::move(*read);
   }
+  return kept;
+}
+
+Result<std::unique_ptr<SiteLedger>> SiteStore::OpenLedger(std::string_view site) {
+  CONSILIUM_TRY(RequireLock());
+  const fs::path path = folder_ / kLedger;
+  const auto kept = ReadLedgerFile();
+  CONSILIUM_TRY(kept);
+  const auto& [text, expected] = *kept;
   auto bytes = AsBytes(text);
   std::unique_ptr<SiteLedger> opened(new SiteLedger);
   opened->file_ = std::make_unique<SiteLedger::File>();
@@ -612,18 +610,9 @@ Result<std::unique_ptr<SiteLedger>> SiteStore::OpenLedger(std::string_view site)
 
 Result<std::vector<LedgerRecord>> SiteStore::ReadLedger(std::string_view site,
                                                         std::uint64_t* torn_bytes) const {
-  const fs::path path = folder_ / kLedger;
-  // The head first: the ledger only grows, so it reaches a head that was there before it was read.
-  const auto head = LoadHead();
-  CONSILIUM_TRY(head);
-  std::optional<LedgerHead> expected;
-  if (*head) expected = (*head)->head;
-  std::string text;
-  if (Exists(path)) {
-    auto read = disk::ReadFile(path);
-    CONSILIUM_TRY(read);
-    text = std::move(*read);
-  }
+  const auto kept = ReadLedgerFile();
+  CONSILIUM_TRY(kept);
+  const auto& [text, expected] = *kept;
   if (torn_bytes != nullptr) *torn_bytes = 0;
   auto records = DecodeLedger(site, AsBytes(text), expected);
   if (records) return records;

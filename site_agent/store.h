@@ -251,6 +251,8 @@ class SiteStore {
  private:
   explicit SiteStore(std::filesystem::path folder) : folder_(std::move(folder)) {}
   [[nodiscard]] Result<void> RequireLock() const;
+  // The ledger's bytes, and the countersigned head that they must reach.
+  [[nodiscard]] Result<std::pair<std::string, std::optional<LedgerHead>>> ReadLedgerFile() const;
   [[nodiscard]] std::filesystem::path StudyFolder(const Digest& digest) const;
 
   std::filesystem::path folder_;
