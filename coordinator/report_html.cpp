@@ -218,9 +218,9 @@ class TableWriter {
     }
     out_ += "</tr>\n";
   }
-  void Foot(const std::vector<std::string>& cells) {
+  void Foot(const std::vector<std::vector<std::string>>& rows) {
     out_ += "</tbody>\n<tfoot>\n";
-    Row(cells);
+    for (const auto& cells : rows) Row(cells);
     out_ += "</tfoot></table></div>\n";
     ended_ = true;
   }
@@ -527,10 +527,12 @@ class Page {
           Estimate(row, "expit_mu", "ci")};
       if (truth) cells.emplace_back();
       cells.push_back(Estimate(row, "delta", "delta_ci95"));
-      cells.emplace_back();
-      cells.push_back(fmt::format("a new center: {} (95 % prediction)",
-                                  Range(Limits(row, "prediction_interval"), 3)));
-      table.Foot(cells);
+      cells.resize(truth ? 10 : 9);
+      std::vector<std::string> next(cells.size());
+      next[0] = "A new center";
+      next[5] = Range(Limits(row, "prediction_interval"), 3);
+      next.back() = "95 % prediction";
+      table.Foot({cells, next});
     } else {
       table.End();
       Paragraph(summary.empty() || Text(*summary.front(), "reason").empty()
@@ -997,7 +999,7 @@ class Page {
                  Whole(Number(row, "bytes_up")), Whole(Number(row, "equations"))});
       bytes += Number(row, "bytes_up");
     }
-    table.Foot({"All", "", Bytes(bytes), Whole(bytes), ""});
+    table.Foot({{"All", "", Bytes(bytes), Whole(bytes), ""}});
     Sentences(Part(disclosure, "sentences"));
     EndSection();
   }

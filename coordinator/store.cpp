@@ -524,6 +524,11 @@ auto Guard(const std::string& path, const StoreOptions& options, sqlite3* handle
 
 std::string_view Name(MemberState state) { return NameIn(kMemberStates, state); }
 std::string_view Name(SerialStanding standing) { return NameIn(kStandings, standing); }
+bool HasEnded(StudyState state) {
+  return state == StudyState::kFinished || state == StudyState::kFailed ||
+         state == StudyState::kCancelled;
+}
+
 std::string_view Name(StudyState state) { return NameIn(kStudyStates, state); }
 std::string_view Name(SiteState state) { return NameIn(kSiteStates, state); }
 

@@ -118,6 +118,8 @@ struct SerialFound {
 
 enum class StudyState { kOffered, kRunning, kPaused, kFinished, kFailed, kCancelled };
 [[nodiscard]] std::string_view Name(StudyState state);  // "offered", "running", ...
+// Finished, failed or cancelled: nothing more is asked.
+[[nodiscard]] bool HasEnded(StudyState state);
 
 struct StudyStatus {
   Digest id;

@@ -6,9 +6,7 @@
 #include <algorithm>
 #include <deque>
 
-#include "coordinator/report_html.h"
-#include "coordinator/report_json.h"
-#include "coordinator/report_tables.h"
+#include "coordinator/report_files.h"
 #include "federation/fixed_point.h"
 #include "study/program.h"
 #include "study/study_file.h"
@@ -27,72 +25,26 @@ namespace {
 constexpr std::uint64_t kRecordsAhead = 4;
 constexpr std::string_view kGoesOnWith = "; goes on with: ";
 
-Bytes EncodeColumns(const std::vector<std::string>& columns) {
+// Names as the store keeps them: a site's columns, the roster of an attempt.
+template <typename Names>
+Bytes EncodeNames(const Names& names) {
   ByteWriter writer;
-  writer.U32(static_cast<std::uint32_t>(columns.size()));
-  for (const std::string& column : columns) writer.Text(column);
+  writer.U32(static_cast<std::uint32_t>(names.size()));
+  for (const std::string& name : names) writer.Text(name);
   return writer.Take();
 }
-Result<std::vector<std::string>> DecodeColumns(std::span<const std::uint8_t> bytes) {
+Result<std::vector<std::string>> DecodeNames(std::span<const std::uint8_t> bytes,
+                                             std::string_view what) {
   ByteReader reader(bytes);
   const std::uint32_t count = reader.U32();
-  std::vector<std::string> columns;
+  std::vector<std::string> names;
   for (std::uint32_t i = 0; i < count && !reader.failed(); ++i)
-    columns.push_back(reader.Text(wire::kColumnNameBytesMax));
-  CONSILIUM_TRY(reader.Finish("the columns of a site"));
-  return columns;
-}
-
-Bytes EncodeRoster(const Roster& roster) {
-  ByteWriter writer;
-  writer.U32(static_cast<std::uint32_t>(roster.size()));
-  for (const auto& [site, keys] : roster) writer.Text(site);
-  return writer.Take();
-}
-Result<std::set<std::string>> DecodeRoster(std::span<const std::uint8_t> bytes) {
-  ByteReader reader(bytes);
-  const std::uint32_t count = reader.U32();
-  std::set<std::string> sites;
-  for (std::uint32_t i = 0; i < count && !reader.failed(); ++i)
-    sites.insert(reader.Text(federation::kSiteNameBytesMax));
-  CONSILIUM_TRY(reader.Finish("the roster of an attempt"));
-  return sites;
-}
-
-bool IsFinal(StudyState state) {
-  return state == StudyState::kFinished || state == StudyState::kFailed ||
-         state == StudyState::kCancelled;
+    names.push_back(reader.Text(wire::kColumnNameBytesMax));
+  CONSILIUM_TRY(reader.Finish(what));
+  return names;
 }
 
 }  // namespace
-
-std::string WhatIsDone(const std::vector<federation::Query>& queries) {
-  std::set<std::string> steps;
-  for (const auto& query : queries) steps.insert(query.step);
-  if (steps.contains("study.score")) return "scoring the held-out centers";
-  if (steps.contains("lasso.evaluate")) return "fitting lasso paths";
-  if (steps.contains("lasso.internal")) return "measuring the internal AUC";
-  if (steps.contains("lasso.design")) return "preparing the designs";
-  for (const std::string& step : steps) {
-    if (step.starts_with("combat.")) return "harmonizing";
-  }
-  return "measuring columns";
-}
-
-Result<std::map<std::string, Bytes>> ReportFiles(const study::Results& results) {
-  std::map<std::string, Bytes> files;
-  const auto put = [&](const std::string& name, std::string_view text) {
-    files[name].assign(text.begin(), text.end());
-  };
-  const std::string json = ReportJson(results);
-  const std::vector<ReportTable> tables = ReportTables(results);
-  put("report.json", json);
-  for (const ReportTable& table : tables) put(table.file_name, table.csv);
-  const auto html = ReportHtml(json, tables);
-  CONSILIUM_TRY(html);
-  put("report.html", *html);
-  return files;
-}
 
 struct StudyHost::Impl {
   struct Site {
@@ -171,7 +123,7 @@ struct StudyHost::Impl {
       found->second.word = word.state;
       found->second.sentence = word.sentence;
       if (word.join.empty()) continue;
-      auto columns = DecodeColumns(word.join);
+      auto columns = DecodeNames(word.join, "the columns of a site");
       CONSILIUM_TRY(columns);
       found->second.columns = std::move(*columns);
     }
@@ -179,13 +131,13 @@ struct StudyHost::Impl {
     CONSILIUM_TRY(attempts);
     if (attempts->empty()) return {};
     attempt = attempts->back().attempt;
-    auto roster = DecodeRoster(attempts->back().roster);
+    const auto roster = DecodeNames(attempts->back().roster, "the roster of an attempt");
     CONSILIUM_TRY(roster);
-    trains = std::move(*roster);
+    trains.insert(roster->begin(), roster->end());
     const auto count = store.RecordCount(id, attempt);
     CONSILIUM_TRY(count);
     records = *count;
-    if (IsFinal(status.state)) return {};
+    if (HasEnded(status.state)) return {};
     if (attempts->back().ended_ms) {
       // Killed between the end of an attempt and what follows from it.
       const std::set<std::string> next = StillThere(attempts->back().why);
@@ -260,7 +212,7 @@ struct StudyHost::Impl {
   Result<void> Begin(std::uint32_t number, const std::set<std::string>& centers) {
     CONSILIUM_TRY(Resolved(centers));
     const auto kept = store.Atomically([&]() -> Result<void> {
-      CONSILIUM_TRY(store.BeginAttempt(id, number, EncodeRoster(RosterOf(centers)), unix_ms));
+      CONSILIUM_TRY(store.BeginAttempt(id, number, EncodeNames(centers), unix_ms));
       return store.SetStudyState(id, StudyState::kRunning, "", unix_ms);
     });
     CONSILIUM_TRY(kept);
@@ -308,10 +260,12 @@ struct StudyHost::Impl {
       Fail(results.error().message);
       return {};
     }
-    const auto files = ReportFiles(*results);
-    CONSILIUM_TRY(files);
+    const auto report = ReportFiles(*results);
+    CONSILIUM_TRY(report);
+    std::map<std::string, Bytes> files;
+    for (const auto& [name, text] : *report) files[name].assign(text.begin(), text.end());
     const auto kept = store.Atomically([&]() -> Result<void> {
-      CONSILIUM_TRY(store.SetArtifacts(id, *files));
+      CONSILIUM_TRY(store.SetArtifacts(id, files));
       return store.SetStudyState(id, StudyState::kFinished, results->verdict.word, unix_ms);
     });
     CONSILIUM_TRY(kept);
@@ -363,11 +317,11 @@ struct StudyHost::Impl {
   void Feed(const std::string& name, Site& site) {
     if (!site.connected) return;
     if (site.word != SiteState::kApproved && site.word != SiteState::kJoined) {
-      if (IsFinal(status.state)) SendEnded(name);
+      if (HasEnded(status.state)) SendEnded(name);
       return;
     }
     if (records == 0 || IsLeftOut(name)) {
-      if (IsFinal(status.state)) SendEnded(name);
+      if (HasEnded(status.state)) SendEnded(name);
       return;
     }
     if (site.attempt != attempt) {
@@ -384,7 +338,7 @@ struct StudyHost::Impl {
       ++site.sent;
     }
     if (site.held < records) return;
-    if (IsFinal(status.state)) {
+    if (HasEnded(status.state)) {
       SendEnded(name);
     } else if (IsAsked(name) && site.asked != run->run->binding().round + 1 &&
                !run->round->receipts().contains(name)) {
@@ -427,7 +381,7 @@ struct StudyHost::Impl {
   // Carries out what the round's machine asked for, in order. What the disk refuses stays in front
   // and is tried again at the next call.
   void Continue() {
-    while (!IsFinal(status.state)) {
+    while (!HasEnded(status.state)) {
       if (run && !run->round) {
         if (run->run->done()) {
           if (const auto finished = Finish(); !finished) {
@@ -541,7 +495,7 @@ void StudyHost::Connected(const std::string& site, const std::optional<wire::Pos
   ++impl_->version;
   if (impl_->run && impl_->run->round)
     impl_->Take(impl_->run->round->On(federation::SiteSeen{site, one.doing, now_ms}));
-  if (!position && !IsFinal(impl_->status.state))
+  if (!position && !HasEnded(impl_->status.state))
     impl_->outbox.Send(site, wire::Offer{impl_->submission_bytes});
   if (position) impl_->Feed(site, one);
 }
@@ -571,7 +525,7 @@ void StudyHost::Heard(const std::string& site, const wire::StudyWord& word, std:
                       std::int64_t unix_ms) {
   impl_->At(now_ms, unix_ms);
   const auto found = impl_->sites.find(site);
-  if (found == impl_->sites.end() || IsFinal(impl_->status.state)) return;
+  if (found == impl_->sites.end() || HasEnded(impl_->status.state)) return;
   Impl::Site& one = found->second;
   switch (word.word) {
     case wire::Word::kWaiting:
@@ -584,7 +538,7 @@ void StudyHost::Heard(const std::string& site, const wire::StudyWord& word, std:
         break;
       }
       one.columns = word.columns;
-      impl_->SetWord(site, one, SiteState::kApproved, "approved", EncodeColumns(word.columns));
+      impl_->SetWord(site, one, SiteState::kApproved, "approved", EncodeNames(word.columns));
       impl_->Note(site, "study.approved", "approved");
       impl_->BeginIfApproved();
       impl_->Feed(site, one);
@@ -687,7 +641,7 @@ void StudyHost::Left(const std::string& site, std::string_view why, std::int64_t
 
 void StudyHost::Cancel(std::string_view why, std::int64_t unix_ms) {
   impl_->At(impl_->now_ms, unix_ms);
-  if (IsFinal(impl_->status.state)) return;
+  if (HasEnded(impl_->status.state)) return;
   impl_->End(StudyState::kCancelled, why);
 }
 
@@ -698,7 +652,7 @@ void StudyHost::Tick(std::int64_t now_ms, std::int64_t unix_ms) {
   impl_->Continue();
 }
 
-bool StudyHost::ended() const { return IsFinal(impl_->status.state); }
+bool StudyHost::ended() const { return HasEnded(impl_->status.state); }
 const Study& StudyHost::study() const { return impl_->study; }
 std::uint64_t StudyHost::sum_bytes() const {
   return impl_->run ? federation::ByteCount(impl_->run->run->replay().layout()) : 0;
@@ -714,7 +668,7 @@ HostStatus StudyHost::Status(std::int64_t now_ms) const {
   std::set<std::string> answered;
   if (impl_->run) {
     const auto& queries = impl_->run->run->replay().queries();
-    status.doing = WhatIsDone(queries);
+    status.doing = study::WhatIsAsked(queries);
     status.queries = queries.size();
     std::set<std::string> fits;
     for (const auto& query : queries) fits.insert(query.scope.fit);

@@ -106,11 +106,4 @@ class StudyHost {
   std::unique_ptr<Impl> impl_;
 };
 
-// What the queries of a round do, in the words of a progress line: "harmonizing".
-[[nodiscard]] std::string WhatIsDone(const std::vector<federation::Query>& queries);
-
-// Every file of a report by name: report.json, the CSV tables, report.html.
-// Errors: ReportHtml's.
-[[nodiscard]] Result<std::map<std::string, Bytes>> ReportFiles(const study::Results& results);
-
 }  // namespace consilium::coordinator

@@ -26,19 +26,6 @@ using site_agent::RoundQuestion;
 using site_agent::Site;
 using site_agent::SiteIdentity;
 
-std::string WhatIsDone(const std::vector<federation::Query>& queries) {
-  std::set<std::string> steps;
-  for (const auto& query : queries) steps.insert(query.step);
-  if (steps.contains("study.score")) return "scoring the held-out centers";
-  if (steps.contains("lasso.evaluate")) return "fitting lasso paths";
-  if (steps.contains("lasso.internal")) return "measuring the internal AUC";
-  if (steps.contains("lasso.design")) return "preparing the designs";
-  for (const std::string& step : steps) {
-    if (step.starts_with("combat.")) return "harmonizing";
-  }
-  return "measuring columns";
-}
-
 // Calls work(i) for i in [0, count) on `threads` threads; every i once, results by place.
 void InParallel(std::size_t count, int threads, const std::function<void(std::size_t)>& work) {
   std::atomic<std::size_t> next{0};
@@ -151,7 +138,7 @@ Result<LocalOutcome> RunLocally(const study::Study& study, const std::string& st
     std::set<std::string> fits;
     for (const auto& query : question.queries) fits.insert(query.scope.fit);
     progress.fits = fits.size();
-    progress.doing = WhatIsDone(question.queries);
+    progress.doing = study::WhatIsAsked(question.queries);
     std::vector<std::optional<Result<RoundAnswer>>> answered(sites.size());
     InParallel(sites.size(), options.threads, [&](std::size_t k) {
       const std::size_t i = largest_first[k];

@@ -8,6 +8,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 
 #include "harmonization/combat_fit.h"
 #include "harmonization/combat_steps.h"
@@ -893,6 +894,19 @@ std::vector<std::string> StepColumns(const Study& study) {
   std::vector<std::string> names = study.feature_columns;
   for (std::string& column : CovariateColumns(study)) names.push_back(std::move(column));
   return names;
+}
+
+std::string WhatIsAsked(const std::vector<federation::Query>& queries) {
+  std::set<std::string> steps;
+  for (const auto& query : queries) steps.insert(query.step);
+  if (steps.contains("study.score")) return "scoring the held-out centers";
+  if (steps.contains("lasso.evaluate")) return "fitting lasso paths";
+  if (steps.contains("lasso.internal")) return "measuring the internal AUC";
+  if (steps.contains("lasso.design")) return "preparing the designs";
+  for (const std::string& step : steps) {
+    if (step.starts_with("combat.")) return "harmonizing";
+  }
+  return "measuring columns";
 }
 
 std::string FitName(std::string_view features, std::string_view harmonization,

@@ -39,6 +39,9 @@ struct Pattern {
 // Errors: those of the fits; names the fit.
 [[nodiscard]] federation::Task<Results> RunStudy(federation::Sums& sums, const Study& study);
 
+// What the queries of a round do, in the words of a progress line: "harmonizing".
+[[nodiscard]] std::string WhatIsAsked(const std::vector<federation::Query>& queries);
+
 // A fit's name: "radiomics/combat/held out MUMC".
 [[nodiscard]] std::string FitName(std::string_view features, std::string_view harmonization,
                                   const Pattern& pattern);
