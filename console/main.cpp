@@ -20,11 +20,13 @@
 #include "console/screen.h"
 #include "console/summary.h"
 #include "console/verbs.h"
+#include "coordinator/report_files.h"
 #include "coordinator/report_html.h"
 #include "coordinator/report_json.h"
 #include "coordinator/report_tables.h"
 #include "coordinator/study_run.h"
 #include "identity/tls13.h"
+#include "program/program.h"
 #include "simulation/generated_hospitals.h"
 #include "simulation/local_federation.h"
 #include "study/program.h"
@@ -91,14 +93,9 @@ class ProgressLine {
 };
 
 Result<void> WriteReport(const fs::path& out, const study::Results& results) {
-  const std::string json = coordinator::ReportJson(results);
-  const std::vector<coordinator::ReportTable> tables = coordinator::ReportTables(results);
-  CONSILIUM_TRY(WriteFile(out / "report.json", json));
-  for (const coordinator::ReportTable& table : tables)
-    CONSILIUM_TRY(WriteFile(out / table.file_name, table.csv));
-  const auto html = coordinator::ReportHtml(json, tables);
-  CONSILIUM_TRY(html);
-  CONSILIUM_TRY(WriteFile(out / "report.html", *html));
+  const auto files = coordinator::ReportFiles(results);
+  CONSILIUM_TRY(files);
+  for (const auto& [name, text] : *files) CONSILIUM_TRY(WriteFile(out / name, text));
   return {};
 }
 
@@ -215,17 +212,14 @@ int Simulate(const SimulateArguments& arguments, const Screen& screen) {
   }
   char host[256] = "";
   ::gethostname(host, sizeof host - 1);
-  const nlohmann::ordered_json run{
-      {"schema", "consilium.run/1"},
-      {"engine_version", study::kEngineVersion},
-      {"host", host},
-      {"threads", options.threads},
-      {"masks", study.privacy.masks},
-      {"seconds", line.elapsed()},
-      {"log_bytes", (*log)->bytes()},
-      {"finished_unix_s", std::chrono::duration_cast<std::chrono::seconds>(
-                              std::chrono::system_clock::now().time_since_epoch())
-                              .count()}};
+  const nlohmann::ordered_json run{{"schema", "consilium.run/1"},
+                                   {"engine_version", study::kEngineVersion},
+                                   {"host", host},
+                                   {"threads", options.threads},
+                                   {"masks", study.privacy.masks},
+                                   {"seconds", line.elapsed()},
+                                   {"log_bytes", (*log)->bytes()},
+                                   {"finished_unix_s", program::UnixMs() / 1000}};
   if (const auto written = WriteFile(out / "run.json", run.dump(2) + "\n"); !written)
     return screen.Report(written.error());
   if (screen.json) {
@@ -548,10 +542,5 @@ int Main(int argc, char** argv) {
 }  // namespace consilium::console
 
 int main(int argc, char** argv) {
-  try {
-    return consilium::console::Main(argc, argv);
-  } catch (const std::exception& error) {
-    fmt::print(stderr, "error INTERNAL: {}\n", error.what());
-    return 70;
-  }
+  return consilium::program::Run([&] { return consilium::console::Main(argc, argv); });
 }

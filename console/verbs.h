@@ -32,7 +32,6 @@ struct Session {
 // errors. Errors: Remote::Open's.
 [[nodiscard]] Result<Remote> OpenRemote(const Session& session, std::string command);
 // The wall clock. Unix milliseconds.
-[[nodiscard]] std::int64_t NowUnixMs();
 
 void AddKeyVerbs(CLI::App& app, Session& session);      // key new|enroll|show|renew
 void AddSiteVerbs(CLI::App& app, Session& session);     // site invite|list|revoke

@@ -11,6 +11,7 @@
 #include "console/render.h"
 #include "console/verbs.h"
 #include "identity/token.h"
+#include "program/program.h"
 #include "site_agent/link.h"
 
 namespace consilium::console {
@@ -66,14 +67,14 @@ Result<site_agent::StoredEnrolment> EnrolAt(const fs::path& folder, const identi
                             "consilium-site enroll TOKEN",
                             token.name));
   }
-  CONSILIUM_TRY(identity::CheckUnexpired(token, NowUnixMs() / 1000));
+  CONSILIUM_TRY(identity::CheckUnexpired(token, program::UnixMs() / 1000));
   CONSILIUM_TRY(CheckReplaces(folder, token.name, token.authority));
   const auto keys = KeysFor(folder);
   CONSILIUM_TRY(keys);
   const auto tls_key_pem = UnlockTlsKey(folder, *keys, Passphrase());
   CONSILIUM_TRY(tls_key_pem);
   auto enrolled =
-      site_agent::EnrolWith(token, {*tls_key_pem, &keys->signing, nullptr}, {}, NowUnixMs());
+      site_agent::EnrolWith(token, {*tls_key_pem, &keys->signing, nullptr}, {}, program::UnixMs());
   if (!enrolled) {
     return tl::unexpected<Error>(Error{
         enrolled.error().code,
@@ -117,7 +118,7 @@ int Enroll(const Session& session, std::string text) {
   fmt::print("{} is enrolled as {} at {} ({}).\n", enrolled->site, identity::Name(token->role),
              coordinator, enrolled->address);
   fmt::print("  certificate until {}; renew it before with: consilium key renew\n",
-             UntilText(saved->certificate, NowUnixMs() / 1000));
+             UntilText(saved->certificate, program::UnixMs() / 1000));
   fmt::print("  key fingerprint   {}\n", Hex(keys->fingerprint()));
   if (token->role == identity::Role::kLead) {
     fmt::print(
@@ -136,7 +137,7 @@ int Show(const Session& session) {
   const bool enrolled = enrolment.has_value();
   if (!enrolled && enrolment.error().code != ErrorCode::kNotFound)
     return session.screen.Report(enrolment.error());
-  const std::int64_t now_s = NowUnixMs() / 1000;
+  const std::int64_t now_s = program::UnixMs() / 1000;
   Digest authority;
   if (enrolled) {
     const auto facts = identity::ReadCertificate(enrolment->stored.authority_pem);
@@ -187,7 +188,7 @@ int Renew(const Session& session) {
   if (!folder) return session.screen.Report(folder.error());
   auto remote = OpenRemote(session, "key renew");
   if (!remote) return session.screen.Report(remote.error());
-  const std::int64_t now_s = NowUnixMs() / 1000;
+  const std::int64_t now_s = program::UnixMs() / 1000;
   auto renewed = remote->Renew(now_s);
   if (!renewed) return session.screen.Report(renewed.error(), CodeOfCall(renewed.error()));
   site_agent::StoredEnrolment enrolment = remote->enrolment().stored;
@@ -218,16 +219,10 @@ Result<fs::path> FolderOf(const Session& session) {
 
 std::string Passphrase() { return Variable("CONSILIUM_PASSPHRASE"); }
 
-std::int64_t NowUnixMs() {
-  return std::chrono::duration_cast<std::chrono::milliseconds>(
-             std::chrono::system_clock::now().time_since_epoch())
-      .count();
-}
-
 Result<Remote> OpenRemote(const Session& session, std::string command) {
   const auto folder = FolderOf(session);
   CONSILIUM_TRY(folder);
-  const std::int64_t now_s = NowUnixMs() / 1000;
+  const std::int64_t now_s = program::UnixMs() / 1000;
   const bool renews = command == "key renew";
   auto remote = Remote::Open(*folder, Passphrase(), std::move(command), now_s);
   CONSILIUM_TRY(remote);

@@ -8,6 +8,7 @@
 
 #include "console/render.h"
 #include "console/verbs.h"
+#include "program/program.h"
 
 namespace consilium::console {
 namespace {
@@ -59,7 +60,7 @@ int List(const Session& session, const Arguments& arguments) {
   if (!remote) return session.screen.Report(remote.error());
   const auto members = remote->ListMembers();
   if (!members) return session.screen.Report(members.error(), CodeOfCall(members.error()));
-  const std::int64_t now = NowUnixMs();
+  const std::int64_t now = program::UnixMs();
   if (session.screen.json) {
     for (const wire::Member& member : *members) std::cout << MemberJson(member, now) << "\n";
     return kOk;

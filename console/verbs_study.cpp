@@ -22,6 +22,7 @@
 #include "console/render.h"
 #include "console/summary.h"
 #include "console/verbs.h"
+#include "program/program.h"
 #include "study/submission.h"
 
 namespace consilium::console {
@@ -238,7 +239,7 @@ int Show(const Session& session, const Arguments& arguments) {
   if (!seen) return Told(session, seen.error());
   if (!status.has_line()) *status.mutable_line() = *found;
   std::cout << (session.screen.json ? StudyStatusJson(status, "status") + "\n"
-                                    : StudyText(status, NowUnixMs()));
+                                    : StudyText(status, program::UnixMs()));
   return kOk;
 }
 
@@ -287,7 +288,7 @@ class WatchScreen {
     if (screen_.json) {
       std::cout << StudyStatusJson(status, "status") << "\n" << std::flush;
     } else {
-      fmt::print(stderr, "{}\n", WatchLine(status, NowUnixMs()));
+      fmt::print(stderr, "{}\n", WatchLine(status, program::UnixMs()));
     }
   }
   // Once for each time that the connection is lost.
@@ -322,7 +323,7 @@ class WatchScreen {
   }
   static WatchView View() {
     WatchView view;
-    view.now_unix_ms = NowUnixMs();
+    view.now_unix_ms = program::UnixMs();
     view.colours = true;
     winsize size{};
     if (::ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 && size.ws_row > 0) {

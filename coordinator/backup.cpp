@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <chrono>
 #include <vector>
 
 #include "base/bytes.h"
@@ -10,6 +9,7 @@
 #include "coordinator/home.h"
 #include "coordinator/store.h"
 #include "disk/files.h"
+#include "program/program.h"
 
 namespace consilium::coordinator {
 namespace {
@@ -100,10 +100,7 @@ Result<std::string> RestoreHome(const fs::path& from, const fs::path& folder) {
     CONSILIUM_TRY(store);
     CONSILIUM_TRY((*store)->Check());
   }
-  const auto now_s = std::chrono::duration_cast<std::chrono::seconds>(
-                         std::chrono::system_clock::now().time_since_epoch())
-                         .count();
-  const auto home = OpenHome(folder, now_s);
+  const auto home = OpenHome(folder, program::UnixMs() / 1000);
   CONSILIUM_TRY(home);
   return fmt::format(
       "{}: the coordinator of '{}'; start it with `consilium-coordinator --folder "

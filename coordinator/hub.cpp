@@ -11,23 +11,13 @@
 #include <thread>
 
 #include "identity/token.h"
+#include "program/program.h"
 #include "study/program.h"
 #include "study/submission.h"
 
 namespace consilium::coordinator {
 
 using identity::Role;
-
-std::int64_t MonotonicMs() {
-  return std::chrono::duration_cast<std::chrono::milliseconds>(
-             std::chrono::steady_clock::now().time_since_epoch())
-      .count();
-}
-std::int64_t UnixMs() {
-  return std::chrono::duration_cast<std::chrono::milliseconds>(
-             std::chrono::system_clock::now().time_since_epoch())
-      .count();
-}
 
 namespace {
 
@@ -37,11 +27,6 @@ constexpr std::int64_t kStudyLingersMs = 60'000;
 
 Certificate Stored(const identity::CertificateFacts& facts, std::string pem) {
   return {facts.serial, facts.fingerprint, facts.not_after_s * 1000, std::move(pem)};
-}
-
-bool HasEnded(StudyState state) {
-  return state == StudyState::kFinished || state == StudyState::kFailed ||
-         state == StudyState::kCancelled;
 }
 
 }  // namespace
@@ -54,7 +39,7 @@ class Hub::StudyThread : public Outbox, public std::enable_shared_from_this<Stud
     auto store = Store::Open(hub.home_.store_path().string());
     CONSILIUM_TRY(store);
     auto thread = std::shared_ptr<StudyThread>(new StudyThread(hub, id, std::move(*store)));
-    auto host = StudyHost::Open(id, *thread->store_, *thread, MonotonicMs());
+    auto host = StudyHost::Open(id, *thread->store_, *thread, program::MonotonicMs());
     CONSILIUM_TRY(host);
     thread->host_ = std::move(*host);
     thread->members_.insert(thread->host_->study().sites.begin(),
@@ -87,7 +72,7 @@ class Hub::StudyThread : public Outbox, public std::enable_shared_from_this<Stud
   [[nodiscard]] HostStatus status() {
     const std::lock_guard lock(status_mutex_);
     HostStatus status = status_;
-    const std::int64_t passed = MonotonicMs() - status_ms_;
+    const std::int64_t passed = program::MonotonicMs() - status_ms_;
     for (auto& wait : status.waits) {
       wait.waited_ms += passed;
       if (wait.seen_ms_ago) *wait.seen_ms_ago += passed;
@@ -126,14 +111,14 @@ class Hub::StudyThread : public Outbox, public std::enable_shared_from_this<Stud
       }
       for (auto& piece : work) {
         piece(*host_);
-        host_->Tick(MonotonicMs(), UnixMs());
+        host_->Tick(program::MonotonicMs(), program::UnixMs());
       }
-      if (work.empty()) host_->Tick(MonotonicMs(), UnixMs());
+      if (work.empty()) host_->Tick(program::MonotonicMs(), program::UnixMs());
       Publish();
     }
   }
   void Publish() {
-    const std::int64_t now = MonotonicMs();
+    const std::int64_t now = program::MonotonicMs();
     HostStatus status = host_->Status(now);
     const std::lock_guard lock(status_mutex_);
     status_ = std::move(status);
@@ -145,7 +130,7 @@ class Hub::StudyThread : public Outbox, public std::enable_shared_from_this<Stud
   std::unique_ptr<Store> store_;
   std::unique_ptr<StudyHost> host_;
   std::set<std::string> members_;
-  std::int64_t began_ms_ = MonotonicMs();
+  std::int64_t began_ms_ = program::MonotonicMs();
   std::atomic<std::uint64_t> answer_bytes_max_{0};
   std::mutex mutex_;
   std::condition_variable wake_;
@@ -198,7 +183,7 @@ void Hub::Stop() {
 
 void Hub::Note(std::string_view who, std::string_view what, std::string_view detail) {
   const std::lock_guard lock(store_mutex_);
-  (void)store_->AddEvent(UnixMs(), who, what, detail);
+  (void)store_->AddEvent(program::UnixMs(), who, what, detail);
 }
 
 Result<void> Hub::StartStudy(const Digest& id) {
@@ -217,7 +202,7 @@ Result<void> Hub::StartStudy(const Digest& id) {
   }
   for (const auto& [site, position] : there) {
     (*thread)->Post([site = site, position = position](StudyHost& host) {
-      host.Connected(site, position, MonotonicMs(), UnixMs());
+      host.Connected(site, position, program::MonotonicMs(), program::UnixMs());
     });
   }
   return {};
@@ -242,7 +227,7 @@ Result<Caller> Hub::Authenticate(std::string_view certificate_pem, const std::ve
     ++refused_calls_;
     return Fail(ErrorCode::kPermissionDenied, std::move(message));
   };
-  const std::int64_t now_s = UnixMs() / 1000;
+  const std::int64_t now_s = program::UnixMs() / 1000;
   if (const auto issued =
           identity::CheckIssued(certificate_pem, home_.authority.certificate_pem(), now_s);
       !issued)
@@ -275,7 +260,7 @@ Result<std::string> Hub::IssueFor(std::string_view request_pem, std::string_view
   identity::Grant grant;
   grant.name = name;
   grant.role = role;
-  grant.now_s = UnixMs() / 1000;
+  grant.now_s = program::UnixMs() / 1000;
   grant.days = role == Role::kSite ? options_.site_days : options_.person_days;
   return home_.authority.Issue(request_pem, grant);
 }
@@ -284,7 +269,7 @@ Result<wire::Enrolled> Hub::Enroll(const wire::Enrolment& enrolment) {
   CONSILIUM_TRY(wire::Negotiate(versions(), enrolment.versions));
   const auto request = identity::ReadRequest(enrolment.request_pem);
   CONSILIUM_TRY(request);
-  const std::int64_t now = UnixMs();
+  const std::int64_t now = program::UnixMs();
   std::string certificate_pem;
   Invitation invitation;
   {
@@ -340,8 +325,8 @@ Result<std::string> Hub::Renew(const Caller& caller, std::string_view request_pe
   CONSILIUM_TRY(facts);
   const std::lock_guard lock(store_mutex_);
   const auto kept = store_->Atomically([&]() -> Result<void> {
-    CONSILIUM_TRY(store_->Renew(caller.name, Stored(*facts, *issued), UnixMs()));
-    CONSILIUM_TRY(store_->AddEvent(UnixMs(), caller.name, "certificate.renewed",
+    CONSILIUM_TRY(store_->Renew(caller.name, Stored(*facts, *issued), program::UnixMs()));
+    CONSILIUM_TRY(store_->AddEvent(program::UnixMs(), caller.name, "certificate.renewed",
                                    "until " + identity::UtcText(facts->not_after_s)));
     return {};
   });
@@ -375,10 +360,11 @@ Result<void> Hub::Attach(const Caller& caller, const wire::Hello& hello,
   one.stream = stream;
   one.caller = caller;
   one.engine = hello.versions.engine;
-  one.heard_ms = MonotonicMs();
-  one.skew_ms = hello.unix_ms - UnixMs();
+  one.heard_ms = program::MonotonicMs();
+  one.skew_ms = hello.unix_ms - program::UnixMs();
   for (const wire::Position& position : hello.positions) one.positions[position.study] = position;
-  stream->Send(wire::Welcome{*protocol, study::kEngineVersion, UnixMs(), options_.beat_ms});
+  stream->Send(
+      wire::Welcome{*protocol, study::kEngineVersion, program::UnixMs(), options_.beat_ms});
   const auto positions = one.positions;
   std::shared_ptr<SiteStream> before;
   std::vector<std::pair<Digest, std::shared_ptr<StudyThread>>> threads;
@@ -402,8 +388,8 @@ Result<void> Hub::Attach(const Caller& caller, const wire::Hello& hello,
     const auto found = positions.find(id);
     const auto position = found == positions.end() ? std::nullopt : std::optional(found->second);
     thread->Post([site = caller.name, position](StudyHost& host) {
-      host.Disconnected(site, MonotonicMs());
-      host.Connected(site, position, MonotonicMs(), UnixMs());
+      host.Disconnected(site, program::MonotonicMs());
+      host.Connected(site, position, program::MonotonicMs(), program::UnixMs());
     });
   }
   // Studies that ended while the site was away: it may lack the last records, and that they ended.
@@ -419,7 +405,7 @@ Result<void> Hub::Attach(const Caller& caller, const wire::Hello& hello,
   }
   {
     const std::lock_guard lock(store_mutex_);
-    (void)store_->SetLastSeen({{caller.name, UnixMs()}});
+    (void)store_->SetLastSeen({{caller.name, program::UnixMs()}});
   }
   return {};
 }
@@ -436,9 +422,9 @@ void Hub::Detach(const std::string& site, const SiteStream* stream) {
     }
   }
   for (const auto& thread : threads)
-    thread->Post([site](StudyHost& host) { host.Disconnected(site, MonotonicMs()); });
+    thread->Post([site](StudyHost& host) { host.Disconnected(site, program::MonotonicMs()); });
   const std::lock_guard lock(store_mutex_);
-  (void)store_->SetLastSeen({{site, UnixMs()}});
+  (void)store_->SetLastSeen({{site, program::UnixMs()}});
 }
 
 Result<void> Hub::Hear(const Caller& caller, const wire::FromSite& message) {
@@ -446,7 +432,7 @@ Result<void> Hub::Hear(const Caller& caller, const wire::FromSite& message) {
   {
     const std::lock_guard lock(mutex_);
     const auto found = connected_.find(site);
-    if (found != connected_.end()) found->second.heard_ms = MonotonicMs();
+    if (found != connected_.end()) found->second.heard_ms = program::MonotonicMs();
   }
   // The study's thread; none: the study is not open. A site that speaks of one that ended while it
   // was away is told so; of one that is not its own it hears nothing, and nobody else is harmed.
@@ -472,24 +458,26 @@ Result<void> Hub::Hear(const Caller& caller, const wire::FromSite& message) {
     {
       const std::lock_guard lock(mutex_);
       const auto found = connected_.find(site);
-      if (found != connected_.end()) found->second.skew_ms = beat->unix_ms - UnixMs();
+      if (found != connected_.end()) found->second.skew_ms = beat->unix_ms - program::UnixMs();
     }
     for (const auto& [id, doing] : beat->doing) {
       auto thread = FindThread(id);
       if (!thread || !thread->HasMember(site)) continue;
-      thread->Post(
-          [site, doing = doing](StudyHost& host) { host.Seen(site, doing, MonotonicMs()); });
+      thread->Post([site, doing = doing](StudyHost& host) {
+        host.Seen(site, doing, program::MonotonicMs());
+      });
     }
   } else if (const auto* word = std::get_if<wire::StudyWord>(&message)) {
     const auto thread = study_of(word->study);
     if (!thread) return {};
-    thread->Post(
-        [site, word = *word](StudyHost& host) { host.Heard(site, word, MonotonicMs(), UnixMs()); });
+    thread->Post([site, word = *word](StudyHost& host) {
+      host.Heard(site, word, program::MonotonicMs(), program::UnixMs());
+    });
   } else if (const auto* refused = std::get_if<wire::Refused>(&message)) {
     const auto thread = study_of(refused->study);
     if (!thread) return {};
     thread->Post([site, refused = *refused](StudyHost& host) {
-      host.Refused(site, refused, MonotonicMs(), UnixMs());
+      host.Refused(site, refused, program::MonotonicMs(), program::UnixMs());
     });
   } else if (const auto* held = std::get_if<wire::TotalHeld>(&message)) {
     const auto thread = study_of(held->position.study);
@@ -500,15 +488,16 @@ Result<void> Hub::Hear(const Caller& caller, const wire::FromSite& message) {
       if (found != connected_.end()) found->second.positions[held->position.study] = held->position;
     }
     thread->Post([site, position = held->position](StudyHost& host) {
-      host.Held(site, position, MonotonicMs());
+      host.Held(site, position, program::MonotonicMs());
     });
   } else if (const auto* head = std::get_if<wire::HeadToSign>(&message)) {
     const federation::Signature signature =
         home_.signing.Sign(wire::HeadBytes(site, head->count, head->hash));
     {
       const std::lock_guard lock(store_mutex_);
-      CONSILIUM_TRY(store_->AddLedgerHead(
-          {site, head->count, head->hash, Bytes(signature.begin(), signature.end()), UnixMs()}));
+      CONSILIUM_TRY(
+          store_->AddLedgerHead({site, head->count, head->hash,
+                                 Bytes(signature.begin(), signature.end()), program::UnixMs()}));
     }
     if (const auto stream = FindStream(site))
       stream->Send(wire::HeadSigned{head->count, head->hash, signature});
@@ -559,7 +548,7 @@ void Hub::Submit(const Caller& caller, wire::AnswerHead head, std::shared_ptr<Sp
       done(tl::unexpected<Error>(bytes.error()));
       return;
     }
-    done(host.Answered(site, head, *bytes, MonotonicMs(), UnixMs()));
+    done(host.Answered(site, head, *bytes, program::MonotonicMs(), program::UnixMs()));
   });
 }
 
@@ -580,7 +569,7 @@ Result<std::string> Hub::Invite(const Caller& caller, std::string_view name, std
   }
   const auto secret = identity::NewTokenSecret();
   CONSILIUM_TRY(secret);
-  const std::int64_t now = UnixMs();
+  const std::int64_t now = program::UnixMs();
   identity::Token token;
   token.secret = *secret;
   token.authority = home_.authority.fingerprint();
@@ -609,9 +598,9 @@ Result<void> Hub::Revoke(const Caller& caller, std::string_view name, std::strin
   {
     const std::lock_guard lock(store_mutex_);
     const auto kept = store_->Atomically([&]() -> Result<void> {
-      CONSILIUM_TRY(store_->Revoke(name, reason, UnixMs()));
-      CONSILIUM_TRY(store_->ExpireTokens(name, UnixMs()));
-      CONSILIUM_TRY(store_->AddEvent(UnixMs(), caller.name, "member.revoked",
+      CONSILIUM_TRY(store_->Revoke(name, reason, program::UnixMs()));
+      CONSILIUM_TRY(store_->ExpireTokens(name, program::UnixMs()));
+      CONSILIUM_TRY(store_->AddEvent(program::UnixMs(), caller.name, "member.revoked",
                                      fmt::format("{}: {}", name, reason)));
       return {};
     });
@@ -631,7 +620,7 @@ Result<void> Hub::Revoke(const Caller& caller, std::string_view name, std::strin
   }
   for (const auto& thread : threads) {
     thread->Post([site, why = fmt::format("revoked: {}", reason)](StudyHost& host) {
-      host.Left(site, why, MonotonicMs(), UnixMs());
+      host.Left(site, why, program::MonotonicMs(), program::UnixMs());
     });
   }
   return {};
@@ -658,7 +647,7 @@ Result<std::vector<wire::Member>> Hub::ListMembers() {
       member.connected = true;
       member.clock_skew_ms = found->second.skew_ms;
       member.engine = found->second.engine;
-      member.seen_unix_ms = UnixMs() - (MonotonicMs() - found->second.heard_ms);
+      member.seen_unix_ms = program::UnixMs() - (program::MonotonicMs() - found->second.heard_ms);
     }
     members.push_back(std::move(member));
   }
@@ -710,8 +699,8 @@ Result<Digest> Hub::SubmitStudy(const Caller& caller, std::span<const std::uint8
     const auto kept = store_->Atomically([&]() -> Result<void> {
       CONSILIUM_TRY(store_->AddStudy({id, study->name, caller.name, decoded->study_file,
                                       Bytes(submission.begin(), submission.end())},
-                                     UnixMs()));
-      CONSILIUM_TRY(store_->AddEvent(UnixMs(), caller.name, "study.submitted",
+                                     program::UnixMs()));
+      CONSILIUM_TRY(store_->AddEvent(program::UnixMs(), caller.name, "study.submitted",
                                      fmt::format("{} ({})", study->name, Hex(id))));
       return {};
     });
@@ -730,7 +719,7 @@ Result<void> Hub::CancelStudy(const Caller& caller, const Digest& study, std::st
   }
   Note(caller.name, "study.cancelled", fmt::format("{}: {}", Hex(study).substr(0, 16), reason));
   thread->Post([why = fmt::format("cancelled by {}: {}", caller.name, reason)](StudyHost& host) {
-    host.Cancel(why, UnixMs());
+    host.Cancel(why, program::UnixMs());
   });
   return {};
 }
@@ -798,7 +787,7 @@ void Hub::Watch() {
   std::int64_t beaten_ms = 0;
   while (!stopping_) {
     std::this_thread::sleep_for(std::chrono::milliseconds(100));
-    const std::int64_t now = MonotonicMs(), unix_ms = UnixMs();
+    const std::int64_t now = program::MonotonicMs(), unix_ms = program::UnixMs();
     const bool beat = now - beaten_ms >= options_.beat_ms;
     if (beat) beaten_ms = now;
     struct Due {

@@ -158,8 +158,4 @@ class Hub {
   std::thread watch_;
 };
 
-// The two clocks. Milliseconds.
-[[nodiscard]] std::int64_t MonotonicMs();
-[[nodiscard]] std::int64_t UnixMs();
-
 }  // namespace consilium::coordinator

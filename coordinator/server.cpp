@@ -13,6 +13,8 @@
 #include <utility>
 #include <variant>
 
+#include "program/program.h"
+
 namespace consilium::coordinator {
 
 using identity::Role;
@@ -73,7 +75,7 @@ class Clockwork {
   void Run() {
     std::unique_lock lock(mutex_);
     while (!wake_.wait_for(lock, std::chrono::milliseconds(250), [&] { return stopping_; })) {
-      for (Timed* one : timed_) one->Tick(MonotonicMs());
+      for (Timed* one : timed_) one->Tick(program::MonotonicMs());
     }
   }
   std::mutex mutex_;
@@ -258,7 +260,7 @@ class SubmitReactor : public grpc::ServerReadReactor<v1::AnswerPart>, public Tim
   SubmitReactor(Hub& hub, Clockwork& clock, std::int64_t stalled_ms,
                 grpc::CallbackServerContext* context, v1::SubmitReply* reply)
       : hub_(hub), clock_(clock), stalled_ms_(stalled_ms), context_(context), reply_(reply) {
-    heard_ms_ = MonotonicMs();
+    heard_ms_ = program::MonotonicMs();
     auto caller = CallerOf(hub_, *context, {Role::kSite});
     if (!caller) {
       Finish(AsStatus(caller.error()));
@@ -271,7 +273,7 @@ class SubmitReactor : public grpc::ServerReadReactor<v1::AnswerPart>, public Tim
   }
 
   void OnReadDone(bool ok) override {
-    heard_ms_ = MonotonicMs();
+    heard_ms_ = program::MonotonicMs();
     if (!ok) {
       End();
       return;
@@ -369,7 +371,7 @@ class SitesService : public v1::Sites::CallbackService {
     if (!theirs) return Reply(context, theirs);
     const auto agreed = hub_.Agree(caller->name, *theirs);
     wire::Encode(Hub::versions(), *reply->mutable_versions());
-    reply->set_unix_ms(UnixMs());
+    reply->set_unix_ms(program::UnixMs());
     reply->set_name(caller->name);
     return Reply(context, agreed);
   }

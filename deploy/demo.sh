@@ -14,7 +14,11 @@ network=0
 case "${1:-}" in
   '') ;;
   --network) network=1 ;;
-  *) sed -n '4,7s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2; exit 2 ;;
+  *)
+    echo "error: '$1' is not known here; expected nothing or --network" >&2
+    sed -n '4,7s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2
+    exit 2
+    ;;
 esac
 
 require_disk

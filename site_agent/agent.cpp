@@ -18,6 +18,7 @@
 
 #include "identity/certificate.h"
 #include "identity/private_key.h"
+#include "program/program.h"
 #include "site_agent/cohort_folder.h"
 #include "site_agent/link.h"
 #include "site_agent/plan.h"
@@ -32,12 +33,6 @@ using Stream = grpc::ClientReaderWriter<v1::FromSite, v1::ToSite>;
 
 constexpr auto kLookAtDecisions = std::chrono::milliseconds(500);
 constexpr int kMissedBeats = 4;  // a coordinator that is silent for so many is gone
-
-std::int64_t UnixMs() {
-  return std::chrono::duration_cast<std::chrono::milliseconds>(
-             std::chrono::system_clock::now().time_since_epoch())
-      .count();
-}
 
 // Trouble of this machine that passes (a full disk, a lock): nothing is refused, it is tried again.
 bool Passes(const Error& error) {
@@ -134,7 +129,7 @@ struct Agent::Impl {
   void SayBeat() {
     const std::unique_lock turn(writing, std::try_to_lock);
     if (!turn.owns_lock()) return;
-    wire::SiteBeat beat{UnixMs(), {}};
+    wire::SiteBeat beat{program::UnixMs(), {}};
     Stream* to = nullptr;
     {
       const std::lock_guard lock(mutex);
@@ -266,14 +261,15 @@ struct Agent::Impl {
       Tell(id, studies.at(id));
       return {};
     }
-    const auto added = store.AddStudy(*submission, UnixMs());
+    const auto added = store.AddStudy(*submission, program::UnixMs());
     CONSILIUM_TRY(added);
     if (*added) {
-      const auto approval = ApprovalFor(*submission, *study, Facts(), Approver{}, UnixMs());
+      const auto approval =
+          ApprovalFor(*submission, *study, Facts(), Approver{}, program::UnixMs());
       if (approval) {
-        CONSILIUM_TRY(store.Decide(id,
-                                   {Decision::Word::kApproved, "policy", UnixMs(), "", *approval},
-                                   Decision::Word::kWaiting));
+        CONSILIUM_TRY(store.Decide(
+            id, {Decision::Word::kApproved, "policy", program::UnixMs(), "", *approval},
+            Decision::Word::kWaiting));
       } else {
         spdlog::warn("study {} by {} waits for approval: `consilium-site approve {}`", study->name,
                      submission->lead, Short(id));
@@ -385,7 +381,7 @@ struct Agent::Impl {
     const auto found = studies.find(ended.study);
     if (found == studies.end()) return {};
     spdlog::info("study {} {}: {}", found->second.study.name, ended.state, ended.why);
-    CONSILIUM_TRY(store.EndStudy(ended.study, {ended.state, ended.why, UnixMs()}));
+    CONSILIUM_TRY(store.EndStudy(ended.study, {ended.state, ended.why, program::UnixMs()}));
     SetDoing(ended.study, "");
     {
       const std::lock_guard lock(mutex);
@@ -408,7 +404,7 @@ struct Agent::Impl {
     const auto signature = enrolment.coordinator_key.Verify(
         wire::HeadBytes(config.site, head.count, head.hash), head.signature);
     CONSILIUM_TRY(signature);
-    return store.SaveHead({{head.count, head.hash}, head.signature, UnixMs()});
+    return store.SaveHead({{head.count, head.hash}, head.signature, program::UnixMs()});
   }
 
   Result<void> Restarted(const wire::Restarted& restarted) {
@@ -461,17 +457,18 @@ struct Agent::Impl {
 
   void RenewIfDue() {
     const auto facts = identity::ReadCertificate(enrolment.certificate_pem);
-    if (!facts || identity::DaysLeft(*facts, UnixMs() / 1000) >= options.renew_days) return;
+    if (!facts || identity::DaysLeft(*facts, program::UnixMs() / 1000) >= options.renew_days)
+      return;
     std::shared_ptr<grpc::Channel> to;
     {
       const std::lock_guard lock(mutex);
       if (!welcomed) return;
       to = channel;
     }
-    const auto renewed = RenewCertificate(to, enrolment, tls_key_pem, UnixMs() / 1000);
+    const auto renewed = RenewCertificate(to, enrolment, tls_key_pem, program::UnixMs() / 1000);
     if (!renewed) {
       spdlog::warn("the certificate ends in {} days and was not renewed: {}",
-                   identity::DaysLeft(*facts, UnixMs() / 1000), renewed.error().message);
+                   identity::DaysLeft(*facts, program::UnixMs() / 1000), renewed.error().message);
       return;
     }
     StoredEnrolment next = enrolment;
@@ -551,7 +548,7 @@ struct Agent::Impl {
     }
     const std::unique_ptr<Stream> open = stub->Work(&call);
     hello.versions.engine = study::kEngineVersion;
-    hello.unix_ms = UnixMs();
+    hello.unix_ms = program::UnixMs();
     {
       const std::lock_guard lock(mutex);
       for (const auto& [study, position] : positions) hello.positions.push_back(position);
@@ -571,7 +568,7 @@ struct Agent::Impl {
       heard = Clock::now();
       if (const auto* welcome = std::get_if<wire::Welcome>(&*message)) {
         beat_ms = config.network.beat_ms.value_or(welcome->beat_ms);
-        const std::int64_t skew = UnixMs() - welcome->unix_ms;
+        const std::int64_t skew = program::UnixMs() - welcome->unix_ms;
         if (std::abs(skew) > 60'000)
           spdlog::warn("this machine's clock is {} s {} the coordinator's", std::abs(skew) / 1000,
                        skew > 0 ? "ahead of" : "behind");
@@ -670,7 +667,7 @@ Result<void> Agent::Run() {
       const std::lock_guard lock(impl.mutex);
       return identity::ReadCertificate(impl.enrolment.certificate_pem);
     }();
-    if (facts && identity::DaysLeft(*facts, UnixMs() / 1000) < 0) {
+    if (facts && identity::DaysLeft(*facts, program::UnixMs() / 1000) < 0) {
       result = Fail(ErrorCode::kFailedPrecondition,
                     fmt::format("the certificate of {} ended {}; ask the lead for a new token and "
                                 "run `consilium-site enroll TOKEN`: keys, ledger and studies stay",

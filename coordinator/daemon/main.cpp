@@ -1,12 +1,9 @@
 // consilium-coordinator: the server between hospitals, for whoever operates it.
 #include <fmt/format.h>
 #include <fmt/ranges.h>
-#include <signal.h>
 #include <spdlog/spdlog.h>
-#include <unistd.h>
 
 #include <CLI/CLI.hpp>
-#include <cstdio>
 #include <filesystem>
 #include <iostream>
 #include <nlohmann/json.hpp>
@@ -19,6 +16,7 @@
 #include "coordinator/server.h"
 #include "identity/names.h"
 #include "identity/tls13.h"
+#include "program/program.h"
 #include "study/program.h"
 
 namespace consilium::coordinator {
@@ -26,7 +24,13 @@ namespace {
 
 namespace fs = std::filesystem;
 
-enum ExitCode { kOk = 0, kFailed = 1, kUsage = 2, kInputWrong = 3, kInternal = 70 };
+enum ExitCode {
+  kOk = 0,
+  kFailed = 1,
+  kUsage = program::kExitUsage,
+  kInputWrong = 3,
+  kInternal = program::kExitFault
+};
 
 constexpr const char* kExitCodes =
     "Exit codes:\n"
@@ -65,25 +69,13 @@ int Told(const Arguments& arguments, const Error& error) {
     default:
       break;
   }
-  if (arguments.json) {
-    std::cout << nlohmann::json{{"event", "error"},
-                                {"code", Name(error.code)},
-                                {"exit", code},
-                                {"message", error.message}}
-                     .dump()
-              << "\n";
-  } else {
-    const bool colour = ::isatty(2) == 1;
-    fmt::print(stderr, "{}error{} {}: {}\n", colour ? "\033[1;31m" : "", colour ? "\033[0m" : "",
-               Name(error.code), error.message);
-  }
-  return code;
+  return program::Tell(error, code, arguments.json);
 }
 
 // A token made on the coordinator's own machine, in the operator's name.
 Result<std::string> LocalToken(const fs::path& folder, const std::string& name,
                                const std::string& role, std::int64_t hours) {
-  auto home = OpenHome(folder, UnixMs() / 1000);
+  auto home = OpenHome(folder, program::UnixMs() / 1000);
   CONSILIUM_TRY(home);
   const auto hub = Hub::Open(std::move(*home), {}, Hub::Studies::kLeaveAlone);
   CONSILIUM_TRY(hub);
@@ -94,7 +86,7 @@ Result<std::string> LocalToken(const fs::path& folder, const std::string& name,
 }
 
 int Init(const Arguments& arguments) {
-  const auto home = InitHome(arguments.folder, arguments.home, UnixMs() / 1000);
+  const auto home = InitHome(arguments.folder, arguments.home, program::UnixMs() / 1000);
   if (!home) return Told(arguments, home.error());
   const auto token = LocalToken(arguments.folder, arguments.lead, "lead", arguments.hours);
   if (!token) return Told(arguments, token.error());
@@ -134,14 +126,8 @@ int Token(const Arguments& arguments) {
 }
 
 int Serve(const Arguments& arguments) {
-  // Signals are taken by one thread that waits for them; every other thread has them blocked.
-  sigset_t signals;
-  sigemptyset(&signals);
-  sigaddset(&signals, SIGTERM);
-  sigaddset(&signals, SIGINT);
-  ::pthread_sigmask(SIG_BLOCK, &signals, nullptr);
-  ::signal(SIGPIPE, SIG_IGN);
-  auto home = OpenHome(arguments.folder, UnixMs() / 1000);
+  const program::StopSignals signals;
+  auto home = OpenHome(arguments.folder, program::UnixMs() / 1000);
   if (!home) return Told(arguments, home.error());
   auto hub = Hub::Open(std::move(*home), {}, Hub::Studies::kTakeUp);
   if (!hub) return Told(arguments, hub.error());
@@ -158,8 +144,7 @@ int Serve(const Arguments& arguments) {
   spdlog::info("{}: sites at {}, enrolment at {}, {}", (*hub)->home().options.name,
                (*hub)->home().work_address(), (*hub)->home().enrol_address(),
                study::kEngineVersion);
-  int taken = 0;
-  ::sigwait(&signals, &taken);
+  signals.Wait();
   spdlog::info("stopping");
   health.reset();
   (*hub)->Stop();
@@ -181,7 +166,7 @@ int Restore(const Arguments& arguments) {
 }
 
 int Status(const Arguments& arguments) {
-  const auto home = OpenHome(arguments.folder, UnixMs() / 1000);
+  const auto home = OpenHome(arguments.folder, program::UnixMs() / 1000);
   if (!home) return Told(arguments, home.error());
   const auto store = Store::Open(home->store_path().string());
   if (!store) return Told(arguments, store.error());
@@ -274,7 +259,7 @@ int Main(int argc, char** argv) {
   token->add_option("NAME", arguments.name, "Whom")->required();
   token->add_option("--role", arguments.role, "site, lead or auditor")->capture_default_str();
   token->add_option("--hours", arguments.hours, "How long it is good")->capture_default_str();
-  CLI11_PARSE(app, argc, argv);
+  if (int code = kOk; !program::Parse(app, argc, argv, code)) return code;
 
   spdlog::set_level(spdlog::level::from_str(arguments.log_level));
   PinLinearAlgebra();
@@ -292,10 +277,5 @@ int Main(int argc, char** argv) {
 }  // namespace consilium::coordinator
 
 int main(int argc, char** argv) {
-  try {
-    return consilium::coordinator::Main(argc, argv);
-  } catch (const std::exception& fault) {
-    fmt::print(stderr, "error INTERNAL: {}\n", fault.what());
-    return 70;
-  }
+  return consilium::program::Run([&] { return consilium::coordinator::Main(argc, argv); });
 }

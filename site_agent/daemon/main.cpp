@@ -1,24 +1,24 @@
 // consilium-site: the hospital's program, for its IT department.
 #include <fmt/format.h>
 #include <fmt/ranges.h>
-#include <pwd.h>
 #include <signal.h>
 #include <spdlog/sinks/stdout_color_sinks.h>
 #include <spdlog/spdlog.h>
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
-#include <cstdio>
 #include <cstdlib>
 #include <iostream>
 #include <nlohmann/json.hpp>
 #include <thread>
 
 #include "base/linear_algebra.h"
+#include "disk/files.h"
 #include "identity/certificate.h"
 #include "identity/private_key.h"
 #include "identity/tls13.h"
 #include "identity/token.h"
+#include "program/program.h"
 #include "site_agent/agent.h"
 #include "site_agent/check.h"
 #include "site_agent/config.h"
@@ -32,7 +32,14 @@ namespace {
 
 namespace fs = std::filesystem;
 
-enum ExitCode { kOk = 0, kFailed = 1, kUsage = 2, kInputWrong = 3, kRefused = 4, kInternal = 70 };
+enum ExitCode {
+  kOk = 0,
+  kFailed = 1,
+  kUsage = program::kExitUsage,
+  kInputWrong = 3,
+  kRefused = 4,
+  kInternal = program::kExitFault
+};
 
 constexpr const char* kExitCodes =
     "Exit codes:\n"
@@ -55,12 +62,6 @@ struct Arguments {
   [[nodiscard]] OutputForm form() const { return json ? OutputForm::kJson : OutputForm::kText; }
 };
 
-std::int64_t UnixMs() {
-  return std::chrono::duration_cast<std::chrono::milliseconds>(
-             std::chrono::system_clock::now().time_since_epoch())
-      .count();
-}
-
 int Told(const Arguments& arguments, const Error& error) {
   int code = kFailed;
   switch (error.code) {
@@ -78,19 +79,7 @@ int Told(const Arguments& arguments, const Error& error) {
     default:
       break;
   }
-  if (arguments.json) {
-    std::cout << nlohmann::json{{"event", "error"},
-                                {"code", Name(error.code)},
-                                {"exit", code},
-                                {"message", error.message}}
-                     .dump()
-              << "\n";
-  } else {
-    const bool colour = ::isatty(2) == 1;
-    fmt::print(stderr, "{}error{} {}: {}\n", colour ? "\033[1;31m" : "", colour ? "\033[0m" : "",
-               Name(error.code), error.message);
-  }
-  return code;
+  return program::Tell(error, code, arguments.json);
 }
 
 int Print(const Arguments& arguments, const Result<std::string>& text) {
@@ -98,11 +87,6 @@ int Print(const Arguments& arguments, const Result<std::string>& text) {
   std::cout << *text;
   if (!text->empty() && text->back() != '\n') std::cout << "\n";
   return kOk;
-}
-
-std::string UserName() {
-  if (const passwd* entry = ::getpwuid(::getuid()); entry != nullptr) return entry->pw_name;
-  return fmt::format("uid {}", ::getuid());
 }
 
 std::string Passphrase() {
@@ -135,8 +119,8 @@ int Enroll(const Arguments& arguments, const SiteConfig& config) {
     if (!unlocked) return Told(arguments, unlocked.error());
     tls_key = std::move(*unlocked);
   }
-  const auto enrolled =
-      EnrolWith(*token, {tls_key, &keys->signing, &keys->agreement}, config.network, UnixMs());
+  const auto enrolled = EnrolWith(*token, {tls_key, &keys->signing, &keys->agreement},
+                                  config.network, program::UnixMs());
   if (!enrolled) return Told(arguments, enrolled.error());
   if (const auto saved = store->SaveEnrolment(*enrolled); !saved)
     return Told(arguments, saved.error());
@@ -163,12 +147,7 @@ int Enroll(const Arguments& arguments, const SiteConfig& config) {
 }
 
 int Run(const Arguments& arguments, const SiteConfig& config) {
-  sigset_t signals;
-  sigemptyset(&signals);
-  sigaddset(&signals, SIGTERM);
-  sigaddset(&signals, SIGINT);
-  ::pthread_sigmask(SIG_BLOCK, &signals, nullptr);
-  ::signal(SIGPIPE, SIG_IGN);
+  const program::StopSignals signals;
   auto store = SiteStore::Open(config.state);
   if (!store) return Told(arguments, store.error());
   AgentOptions options;
@@ -177,8 +156,7 @@ int Run(const Arguments& arguments, const SiteConfig& config) {
   if (!agent) return Told(arguments, agent.error());
   // One thread takes the signals; SIGTERM is also how it is told that the agent has ended.
   std::thread waiter([&] {
-    int taken = 0;
-    ::sigwait(&signals, &taken);
+    signals.Wait();
     (*agent)->Stop();
   });
   const auto ended = (*agent)->Run();
@@ -225,7 +203,7 @@ int Main(int argc, char** argv) {
   ledger->add_option("--last", arguments.last, "Only the last so many records");
   auto* cohort = app.add_subcommand("cohort", "Which rows a study would use, and why not others");
   cohort->add_option("STUDY.yaml", arguments.study_file, "The study file")->required();
-  CLI11_PARSE(app, argc, argv);
+  if (int code = kOk; !program::Parse(app, argc, argv, code)) return code;
 
   spdlog::set_default_logger(spdlog::stderr_color_mt("consilium"));
   PinLinearAlgebra();
@@ -242,7 +220,7 @@ int Main(int argc, char** argv) {
     options.network = !arguments.no_network;
     options.study_file = arguments.study_file;
     options.passphrase = Passphrase();
-    const std::vector<CheckLine> lines = Check(*config, options, UnixMs());
+    const std::vector<CheckLine> lines = Check(*config, options, program::UnixMs());
     std::cout << (arguments.json ? ToJson(lines) : ToText(lines, ::isatty(1) == 1));
     return AllGood(lines) ? kOk : kFailed;
   }
@@ -285,10 +263,11 @@ int Main(int argc, char** argv) {
                                 : ShowStudy(*store, *config, arguments.study, arguments.form()));
   }
   if (*approve || *reject) {
-    const auto done = *approve
-                          ? Approve(*store, *config, arguments.study, UserName(),
-                                    {arguments.accepts.begin(), arguments.accepts.end()}, UnixMs())
-                          : Reject(*store, arguments.study, UserName(), arguments.reason, UnixMs());
+    const auto done =
+        *approve ? Approve(*store, *config, arguments.study, disk::UserName(::getuid()),
+                           {arguments.accepts.begin(), arguments.accepts.end()}, program::UnixMs())
+                 : Reject(*store, arguments.study, disk::UserName(::getuid()), arguments.reason,
+                          program::UnixMs());
     if (!done) return Told(arguments, done.error());
     if (arguments.json) {
       std::cout << nlohmann::json{{"event", *approve ? "approved" : "rejected"},
@@ -314,10 +293,5 @@ int Main(int argc, char** argv) {
 }  // namespace consilium::site_agent
 
 int main(int argc, char** argv) {
-  try {
-    return consilium::site_agent::Main(argc, argv);
-  } catch (const std::exception& fault) {
-    fmt::print(stderr, "error INTERNAL: {}\n", fault.what());
-    return 70;
-  }
+  return consilium::program::Run([&] { return consilium::site_agent::Main(argc, argv); });
 }

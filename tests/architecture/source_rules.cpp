@@ -88,12 +88,12 @@ const std::map<std::string, std::set<std::string>>& Arrows() {
   static const std::map<std::string, std::set<std::string>> kArrows = [] {
     std::map<std::string, std::set<std::string>> arrows;
     arrows["base"] = {};
-    arrows["federation"] = arrows["identity"] = arrows["disk"] = {"base"};
+    arrows["federation"] = arrows["identity"] = arrows["disk"] = arrows["program"] = {"base"};
     arrows["wire"] = {"federation", "base"};  // the target of federation/wire
     arrows["harmonization"] = arrows["learning"] = {"federation", "base"};
     arrows["study"] = {"harmonization", "learning", "federation", "base"};
     std::set<std::string> below = arrows["study"];
-    below.insert({"study", "identity", "disk", "wire"});
+    below.insert({"study", "identity", "disk", "program", "wire"});
     arrows["site_agent"] = arrows["coordinator"] = below;
     below.insert({"site_agent", "coordinator"});
     arrows["simulation"] = below;
