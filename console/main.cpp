@@ -336,7 +336,7 @@ int AuditReplay(const std::string& folder, const Screen& screen) {
     resolved = study::WithTrainingCenters(*resolved, centers);
     if (!resolved) return screen.Report(resolved.error(), kAuditFailed);
   }
-  const federation::StepRegistry registry = study::MakeStepRegistry();
+  const study::Engine engine = study::MakeEngine();
   // Masked answers that were kept are added again; their signatures stand in the log.
   const bool kept = fs::exists(out / "answers");
   coordinator::KeptAnswers answers;
@@ -347,7 +347,7 @@ int AuditReplay(const std::string& folder, const Screen& screen) {
       return Bytes(words->begin(), words->end());
     };
   }
-  const auto results = coordinator::ReplayLog(*resolved, registry, AsBytes(*text), answers);
+  const auto results = coordinator::ReplayLog(*resolved, engine, AsBytes(*text), answers);
   if (!results) return screen.Report(results.error(), kAuditFailed);
   const std::string json = coordinator::ReportJson(*results);
   std::vector<std::string> differing;

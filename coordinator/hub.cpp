@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 #include <malloc.h>
+#include <spdlog/spdlog.h>
 
 #include <algorithm>
 #include <chrono>
@@ -24,6 +25,9 @@ namespace {
 constexpr std::int64_t kInviteSecondsMax = 30 * 86'400;
 // How long a study that ended is kept at hand, for sites that have not heard of it.
 constexpr std::int64_t kStudyLingersMs = 60'000;
+// What one site may have said to one study that has not looked at it yet.
+constexpr std::size_t kWaitingBytesMax = std::size_t{16} << 20;
+constexpr std::size_t kPieceBytes = 256;  // of a message without its texts
 
 Certificate Stored(const identity::CertificateFacts& facts, std::string pem) {
   return {facts.serial, facts.fingerprint, facts.not_after_s * 1000, std::move(pem)};
@@ -39,7 +43,8 @@ class Hub::StudyThread : public Outbox, public std::enable_shared_from_this<Stud
     auto store = Store::Open(hub.home_.store_path().string());
     CONSILIUM_TRY(store);
     auto thread = std::shared_ptr<StudyThread>(new StudyThread(hub, id, std::move(*store)));
-    auto host = StudyHost::Open(id, *thread->store_, *thread, program::MonotonicMs());
+    auto host =
+        StudyHost::Open(id, *thread->store_, *thread, hub.options_.engine, program::MonotonicMs());
     CONSILIUM_TRY(host);
     thread->host_ = std::move(*host);
     thread->members_.insert(thread->host_->study().sites.begin(),
@@ -53,9 +58,27 @@ class Hub::StudyThread : public Outbox, public std::enable_shared_from_this<Stud
   void Post(std::function<void(StudyHost&)> work) {
     {
       const std::lock_guard lock(mutex_);
-      work_.push_back(std::move(work));
+      work_.push_back({std::move(work), {}, 0});
     }
     wake_.notify_one();
+  }
+  // What a site said, of about `bytes`; memory stays bounded if this study is slow to take it in.
+  // Errors: kResourceExhausted.
+  Result<void> PostFrom(const std::string& site, std::size_t bytes,
+                        std::function<void(StudyHost&)> work) {
+    {
+      const std::lock_guard lock(mutex_);
+      std::size_t& waiting = waiting_[site];
+      if (waiting + bytes > kWaitingBytesMax) {
+        return Fail(ErrorCode::kResourceExhausted,
+                    fmt::format("site {} says more than its study takes in: {} bytes wait already",
+                                site, waiting));
+      }
+      waiting += bytes;
+      work_.push_back({std::move(work), site, bytes});
+    }
+    wake_.notify_one();
+    return {};
   }
   void Join() {
     {
@@ -96,13 +119,18 @@ class Hub::StudyThread : public Outbox, public std::enable_shared_from_this<Stud
   }
 
  private:
+  struct Piece {
+    std::function<void(StudyHost&)> work;
+    std::string site;  // that asked for it; empty: nobody
+    std::size_t bytes = 0;
+  };
   StudyThread(Hub& hub, const Digest& id, std::unique_ptr<Store> store)
       : hub_(hub), id_(id), store_(std::move(store)) {}
 
   void Loop() {
     const auto tick = std::chrono::milliseconds(hub_.options_.tick_ms);
     for (;;) {
-      std::deque<std::function<void(StudyHost&)>> work;
+      std::deque<Piece> work;
       {
         std::unique_lock lock(mutex_);
         wake_.wait_for(lock, tick, [&] { return stopping_ || !work_.empty(); });
@@ -110,8 +138,11 @@ class Hub::StudyThread : public Outbox, public std::enable_shared_from_this<Stud
         work.swap(work_);
       }
       for (auto& piece : work) {
-        piece(*host_);
+        piece.work(*host_);
         host_->Tick(program::MonotonicMs(), program::UnixMs());
+        if (piece.bytes == 0) continue;
+        const std::lock_guard lock(mutex_);
+        waiting_[piece.site] -= piece.bytes;
       }
       if (work.empty()) host_->Tick(program::MonotonicMs(), program::UnixMs());
       Publish();
@@ -134,7 +165,8 @@ class Hub::StudyThread : public Outbox, public std::enable_shared_from_this<Stud
   std::atomic<std::uint64_t> answer_bytes_max_{0};
   std::mutex mutex_;
   std::condition_variable wake_;
-  std::deque<std::function<void(StudyHost&)>> work_;
+  std::deque<Piece> work_;
+  std::map<std::string, std::size_t> waiting_;  // bytes in work_, by the site that said them
   bool stopping_ = false;
   std::mutex status_mutex_;
   HostStatus status_;
@@ -184,6 +216,11 @@ void Hub::Stop() {
 void Hub::Note(std::string_view who, std::string_view what, std::string_view detail) {
   const std::lock_guard lock(store_mutex_);
   (void)store_->AddEvent(program::UnixMs(), who, what, detail);
+}
+
+void Hub::Refused(std::string_view kind, std::string_view who, std::string_view why) {
+  if (const auto line = guard_.Refuse(kind, who, why, program::MonotonicMs()))
+    spdlog::warn("{}", *line);
 }
 
 Result<void> Hub::StartStudy(const Digest& id) {
@@ -303,7 +340,6 @@ Result<wire::Enrolled> Hub::Enroll(const wire::Enrolment& enrolment) {
     });
     if (!enrolled) {
       ++refused_calls_;
-      (void)store_->AddEvent(now, request->name, "enrolment.refused", enrolled.error().message);
       return tl::unexpected<Error>(enrolled.error());
     }
   }
@@ -395,11 +431,13 @@ Result<void> Hub::Attach(const Caller& caller, const wire::Hello& hello,
   // Studies that ended while the site was away: it may lack the last records, and that they ended.
   for (const auto& [id, position] : positions) {
     if (running.contains(id)) continue;
-    const bool known = [&, study = id] {
+    const auto stored = [&, study = id] {
       const std::lock_guard lock(store_mutex_);
-      return store_->FindStudy(study).has_value();
+      return store_->FindStudy(study);
     }();
-    if (!known) continue;
+    if (!stored) continue;
+    const auto submission = study::DecodeSubmission(stored->submission);
+    if (!submission || !submission->members.contains(caller.name)) continue;
     if (const auto started = StartStudy(id); !started)
       Note("coordinator", "study.not_taken_up", started.error().message);
   }
@@ -440,6 +478,8 @@ Result<void> Hub::Hear(const Caller& caller, const wire::FromSite& message) {
     auto thread = FindThread(id);
     if (thread && thread->HasMember(site)) return thread;
     ++refused_calls_;
+    Refused("message", site,
+            fmt::format("it speaks of study {}, which is not open to it", Hex(id).substr(0, 16)));
     const auto stored = [&] {
       const std::lock_guard lock(store_mutex_);
       return store_->FindStudy(id);
@@ -463,22 +503,26 @@ Result<void> Hub::Hear(const Caller& caller, const wire::FromSite& message) {
     for (const auto& [id, doing] : beat->doing) {
       auto thread = FindThread(id);
       if (!thread || !thread->HasMember(site)) continue;
-      thread->Post([site, doing = doing](StudyHost& host) {
-        host.Seen(site, doing, program::MonotonicMs());
-      });
+      CONSILIUM_TRY(
+          thread->PostFrom(site, kPieceBytes + doing.size(), [site, doing = doing](StudyHost& host) {
+            host.Seen(site, doing, program::MonotonicMs());
+          }));
     }
   } else if (const auto* word = std::get_if<wire::StudyWord>(&message)) {
     const auto thread = study_of(word->study);
     if (!thread) return {};
-    thread->Post([site, word = *word](StudyHost& host) {
+    std::size_t bytes = kPieceBytes + word->outward.size();
+    for (const std::string& column : word->columns) bytes += sizeof column + column.size();
+    return thread->PostFrom(site, bytes, [site, word = *word](StudyHost& host) {
       host.Heard(site, word, program::MonotonicMs(), program::UnixMs());
     });
   } else if (const auto* refused = std::get_if<wire::Refused>(&message)) {
     const auto thread = study_of(refused->study);
     if (!thread) return {};
-    thread->Post([site, refused = *refused](StudyHost& host) {
-      host.Refused(site, refused, program::MonotonicMs(), program::UnixMs());
-    });
+    return thread->PostFrom(
+        site, kPieceBytes + refused->outward.size(), [site, refused = *refused](StudyHost& host) {
+          host.Refused(site, refused, program::MonotonicMs(), program::UnixMs());
+        });
   } else if (const auto* held = std::get_if<wire::TotalHeld>(&message)) {
     const auto thread = study_of(held->position.study);
     if (!thread) return {};
@@ -487,7 +531,7 @@ Result<void> Hub::Hear(const Caller& caller, const wire::FromSite& message) {
       const auto found = connected_.find(site);
       if (found != connected_.end()) found->second.positions[held->position.study] = held->position;
     }
-    thread->Post([site, position = held->position](StudyHost& host) {
+    return thread->PostFrom(site, kPieceBytes, [site, position = held->position](StudyHost& host) {
       host.Held(site, position, program::MonotonicMs());
     });
   } else if (const auto* head = std::get_if<wire::HeadToSign>(&message)) {
@@ -874,6 +918,10 @@ std::string Hub::Metrics() {
   metric("answer_bytes_total", "counter", "Bytes of words in them", answer_bytes_);
   metric("calls_refused_total", "counter", "Calls refused for who called", refused_calls_);
   metric("members_enrolled_total", "counter", "Enrolments", enrolled_);
+  text += "# HELP consilium_refused_total What was refused, by kind\n"
+          "# TYPE consilium_refused_total counter\n";
+  for (const auto& [kind, count] : guard_.Refused())
+    text += fmt::format("consilium_refused_total{{kind=\"{}\"}} {}\n", kind, count);
   return text;
 }
 

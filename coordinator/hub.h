@@ -19,12 +19,14 @@
 #include <vector>
 
 #include "base/result.h"
+#include "coordinator/guard.h"
 #include "coordinator/home.h"
 #include "coordinator/spool.h"
 #include "coordinator/store.h"
 #include "coordinator/study_host.h"
 #include "federation/wire/wire.h"
 #include "identity/certificate.h"
+#include "study/engine.h"
 
 namespace consilium::coordinator {
 
@@ -34,6 +36,7 @@ struct HubOptions {
   std::int64_t tick_ms = 250;       // of every study's waits
   int site_days = 90;               // life of a site's certificate
   int person_days = 365;
+  study::Engine engine = study::MakeEngine();
 };
 
 // Whoever calls, as the register knows the certificate that was shown.
@@ -122,6 +125,10 @@ class Hub {
   // --- the operator
   // Text in Prometheus' format.
   [[nodiscard]] std::string Metrics();
+  // Limits of every caller; refusals are counted here.
+  [[nodiscard]] Guard& guard() { return guard_; }
+  // Counts a refusal and tells it in the log (guard.h). `who`: a member's name or an address.
+  void Refused(std::string_view kind, std::string_view who, std::string_view why);
   [[nodiscard]] const Home& home() const { return home_; }
   [[nodiscard]] const HubOptions& options() const { return options_; }
   // Ends every connection and thread; nothing is lost. Called by the destructor too.
@@ -148,6 +155,7 @@ class Hub {
 
   Home home_;
   HubOptions options_;
+  Guard guard_;
   std::mutex store_mutex_;
   std::unique_ptr<Store> store_;
   std::mutex mutex_;  // of what stands below; never held while a study or the store is called

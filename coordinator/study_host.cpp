@@ -70,13 +70,13 @@ struct StudyHost::Impl {
     std::uint64_t bytes_up = 0;
   };
 
-  Impl(const Digest& study_id, Store& durable, Outbox& carrier)
-      : id(study_id), store(durable), outbox(carrier), registry(study::MakeStepRegistry()) {}
+  Impl(const Digest& study_id, Store& durable, Outbox& carrier, const study::Engine& installed)
+      : id(study_id), store(durable), outbox(carrier), engine(installed) {}
 
   Digest id;
   Store& store;
   Outbox& outbox;
-  federation::StepRegistry registry;
+  const study::Engine& engine;
   StudyStatus status;
   study::Submission submission;
   Bytes submission_bytes;
@@ -182,7 +182,7 @@ struct StudyHost::Impl {
     run = std::make_unique<Run>(std::move(*resolved), store, id, attempt);
     newest.reset();
     if (records == 0) {
-      auto begun = StudyRun::Begin(run->study, submission.study_file, registry, RosterOf(training),
+      auto begun = StudyRun::Begin(run->study, submission.study_file, engine, RosterOf(training),
                                    run->log, attempt);
       CONSILIUM_TRY(begun);
       run->run = std::move(*begun);
@@ -191,7 +191,7 @@ struct StudyHost::Impl {
       const auto log = store.ReadLog(id, attempt);
       CONSILIUM_TRY(log);
       auto resumed =
-          StudyRun::Resume(run->study, registry, RosterOf(training), *log, run->log, attempt);
+          StudyRun::Resume(run->study, engine, RosterOf(training), *log, run->log, attempt);
       CONSILIUM_TRY(resumed);
       run->run = std::move(*resumed);
     }
@@ -337,9 +337,11 @@ struct StudyHost::Impl {
       outbox.SendRecord(name, id, attempt, site.sent, std::move(*record));
       ++site.sent;
     }
-    if (site.held < records) return;
+    // The question follows the last record on the same stream: waiting until the site says that it
+    // holds the record would cost one more way to it and back in every round.
+    if (site.sent < records) return;
     if (HasEnded(status.state)) {
-      SendEnded(name);
+      if (site.held == records) SendEnded(name);
     } else if (IsAsked(name) && site.asked != run->run->binding().round + 1 &&
                !run->round->receipts().contains(name)) {
       SendAsk(name, site);
@@ -471,8 +473,9 @@ StudyHost::StudyHost(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 StudyHost::~StudyHost() = default;
 
 Result<std::unique_ptr<StudyHost>> StudyHost::Open(const Digest& id, Store& store, Outbox& outbox,
+                                                   const study::Engine& engine,
                                                    std::int64_t now_ms) {
-  auto impl = std::make_unique<Impl>(id, store, outbox);
+  auto impl = std::make_unique<Impl>(id, store, outbox, engine);
   impl->now_ms = now_ms;
   CONSILIUM_TRY(impl->Load());
   auto host = std::unique_ptr<StudyHost>(new StudyHost(std::move(impl)));

@@ -26,6 +26,7 @@
 #include "coordinator/study_run.h"
 #include "federation/round.h"
 #include "federation/wire/wire.h"
+#include "study/engine.h"
 #include "study/study.h"
 #include "study/submission.h"
 
@@ -61,10 +62,12 @@ struct HostStatus {
 
 class StudyHost {
  public:
-  // Takes up the study `id` where the store has it. `store` and `outbox` are not owned.
+  // Takes up the study `id` where the store has it. `store`, `outbox` and `engine` are not owned.
   // Errors: the store's; kDataLoss (a log that does not hold), those of study::StudyOf.
   [[nodiscard]] static Result<std::unique_ptr<StudyHost>> Open(const Digest& id, Store& store,
-                                                               Outbox& outbox, std::int64_t now_ms);
+                                                               Outbox& outbox,
+                                                               const study::Engine& engine,
+                                                               std::int64_t now_ms);
   ~StudyHost();
   StudyHost(const StudyHost&) = delete;
   StudyHost& operator=(const StudyHost&) = delete;

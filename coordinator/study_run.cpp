@@ -86,14 +86,14 @@ Result<void> AddAgain(const LogEntry& entry, const StudyReplay& replay,
 
 }  // namespace
 
-StudyRun::StudyRun(const study::Study& study, const federation::StepRegistry& registry,
+StudyRun::StudyRun(const study::Study& study, const study::Engine& engine,
                    federation::Roster roster, federation::LogSink& sink, std::uint32_t attempt)
     : study_(study),
       attempt_(attempt),
       roster_(std::move(roster)),
       roster_digest_(federation::DigestOf(roster_)),
       sink_(sink),
-      replay_(study, registry) {
+      replay_(study, engine) {
   Open();
 }
 
@@ -104,12 +104,12 @@ void StudyRun::Open() {
 }
 
 Result<std::unique_ptr<StudyRun>> StudyRun::Begin(const study::Study& study, std::string study_file,
-                                                  const federation::StepRegistry& registry,
+                                                  const study::Engine& engine,
                                                   federation::Roster roster,
                                                   federation::LogSink& sink,
                                                   std::uint32_t attempt) {
   auto run =
-      std::unique_ptr<StudyRun>(new StudyRun(study, registry, std::move(roster), sink, attempt));
+      std::unique_ptr<StudyRun>(new StudyRun(study, engine, std::move(roster), sink, attempt));
   federation::LogHeader header;
   header.engine_version = study::kEngineVersion;
   header.study_file = std::move(study_file);
@@ -126,10 +126,10 @@ Result<std::unique_ptr<StudyRun>> StudyRun::Begin(const study::Study& study, std
 }
 
 Result<std::unique_ptr<StudyRun>> StudyRun::Resume(
-    const study::Study& study, const federation::StepRegistry& registry, federation::Roster roster,
+    const study::Study& study, const study::Engine& engine, federation::Roster roster,
     std::span<const std::uint8_t> log, federation::LogSink& sink, std::uint32_t attempt) {
   auto run =
-      std::unique_ptr<StudyRun>(new StudyRun(study, registry, std::move(roster), sink, attempt));
+      std::unique_ptr<StudyRun>(new StudyRun(study, engine, std::move(roster), sink, attempt));
   federation::LogReader reader(log);
   const auto header = reader.Header();
   CONSILIUM_TRY(header);
@@ -283,8 +283,7 @@ Result<ReplayFigures> VerifyLog(std::span<const std::uint8_t> log) {
   return figures;
 }
 
-Result<study::Results> ReplayLog(const study::Study& study,
-                                 const federation::StepRegistry& registry,
+Result<study::Results> ReplayLog(const study::Study& study, const study::Engine& engine,
                                  std::span<const std::uint8_t> log, const KeptAnswers& answers) {
   CONSILIUM_TRY(VerifyLog(log));
   federation::LogReader reader(log);
@@ -294,7 +293,7 @@ Result<study::Results> ReplayLog(const study::Study& study,
     return Fail(ErrorCode::kFailedPrecondition,
                 "the log's header names another study than the one given");
   }
-  StudyReplay replay(study, registry);
+  StudyReplay replay(study, engine);
   while (!reader.AtEnd()) {
     const auto entry = reader.Next();
     CONSILIUM_TRY(entry);

@@ -27,20 +27,19 @@ struct ArrivedAnswer {
 
 class StudyRun {
  public:
-  // `study` (resolved), `registry` and `sink` are not owned. Writes the log's header.
+  // `study` (resolved), `engine` and `sink` are not owned. Writes the log's header.
   // Errors: the sink's.
   // `attempt`: the one that the bindings name; a later one has its own log and a smaller roster, of
   // study::WithTrainingCenters.
   [[nodiscard]] static Result<std::unique_ptr<StudyRun>> Begin(
-      const study::Study& study, std::string study_file, const federation::StepRegistry& registry,
+      const study::Study& study, std::string study_file, const study::Engine& engine,
       federation::Roster roster, federation::LogSink& sink, std::uint32_t attempt = 0);
   // Continues from a log's bytes: every entry is checked as Replay does. New records go to `sink`.
   // Errors: kDataLoss, kFailedPrecondition (the log is of another study, roster or engine, or
   // masked otherwise).
   [[nodiscard]] static Result<std::unique_ptr<StudyRun>> Resume(
-      const study::Study& study, const federation::StepRegistry& registry,
-      federation::Roster roster, std::span<const std::uint8_t> log, federation::LogSink& sink,
-      std::uint32_t attempt = 0);
+      const study::Study& study, const study::Engine& engine, federation::Roster roster,
+      std::span<const std::uint8_t> log, federation::LogSink& sink, std::uint32_t attempt = 0);
 
   [[nodiscard]] bool done() const { return replay_.done(); }
   [[nodiscard]] const study::StudyReplay& replay() const { return replay_; }
@@ -74,8 +73,8 @@ class StudyRun {
   [[nodiscard]] Result<study::Results> Take();
 
  private:
-  StudyRun(const study::Study& study, const federation::StepRegistry& registry,
-           federation::Roster roster, federation::LogSink& sink, std::uint32_t attempt);
+  StudyRun(const study::Study& study, const study::Engine& engine, federation::Roster roster,
+           federation::LogSink& sink, std::uint32_t attempt);
   void Open();
   const study::Study& study_;
   std::uint32_t attempt_;
@@ -108,7 +107,7 @@ using KeptAnswers = std::function<Result<Bytes>(std::uint64_t round, const std::
 // Errors: those of VerifyLog; kDataLoss (an entry answers another question than the one that
 // follows, or its total is not the sum of the answers); those of `answers`.
 [[nodiscard]] Result<study::Results> ReplayLog(const study::Study& study,
-                                               const federation::StepRegistry& registry,
+                                               const study::Engine& engine,
                                                std::span<const std::uint8_t> log,
                                                const KeptAnswers& answers = nullptr);
 

@@ -43,7 +43,7 @@ struct Federation {
   std::vector<std::unique_ptr<Site>> sites;
 };
 
-Result<Federation> JoinAll(const study::Study& study, const federation::StepRegistry& registry,
+Result<Federation> JoinAll(const study::Study& study, const study::Engine& engine,
                            std::map<std::string, LocalSite> cohorts,
                            const federation::Roster& roster) {
   std::map<std::string, SiteIdentity> identities = LocalIdentities(study, cohorts);
@@ -55,9 +55,8 @@ Result<Federation> JoinAll(const study::Study& study, const federation::StepRegi
   Federation federation;
   for (auto& [name, site] : cohorts) {
     federation.ledgers.push_back(std::make_unique<site_agent::Ledger>(name));
-    auto joined =
-        Site::Join(study, registry, std::move(identities.at(name)), std::move(site.cohort), roster,
-                   settings, approval, *federation.ledgers.back());
+    auto joined = Site::Join(study, engine, std::move(identities.at(name)), std::move(site.cohort),
+                             roster, settings, approval, *federation.ledgers.back());
     CONSILIUM_TRY(joined);
     federation.sites.push_back(std::move(*joined));
   }
@@ -113,15 +112,15 @@ Result<LocalOutcome> RunLocally(const study::Study& study, const std::string& st
               "site {}: the study names it, but it has no cohort; give --site {}=COHORT.yaml", site,
               site));
   }
-  const federation::StepRegistry registry = study::MakeStepRegistry();
+  const study::Engine engine = study::MakeEngine();
   const federation::Roster roster = LocalRoster(study, LocalIdentities(study, cohorts));
-  auto federation = JoinAll(study, registry, std::move(cohorts), roster);
+  auto federation = JoinAll(study, engine, std::move(cohorts), roster);
   CONSILIUM_TRY(federation);
   std::vector<std::unique_ptr<Site>>& sites = federation->sites;
-  auto run = resume.empty() ? StudyRun::Begin(study, study_file, registry, roster, log)
-                            : StudyRun::Resume(study, registry, roster, resume, log);
+  auto run = resume.empty() ? StudyRun::Begin(study, study_file, engine, roster, log)
+                            : StudyRun::Resume(study, engine, roster, resume, log);
   CONSILIUM_TRY(run);
-  study::StudyReplay verification(study, registry);
+  study::StudyReplay verification(study, engine);
   if (!resume.empty()) CONSILIUM_TRY(Catch(resume, verification, sites));
 
   // The largest hospital begins, so that no thread waits long for the last one.

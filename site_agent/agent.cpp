@@ -159,6 +159,7 @@ struct Agent::Impl {
     if (one.agent || !one.decision.approval) return {};
     StudyPlace place;
     place.identity = &*identity;
+    place.engine = &options.engine;
     place.settings = config.policy.settings();
     place.approval = *one.decision.approval;
     place.ledger = &ledger->ledger();
@@ -233,9 +234,12 @@ struct Agent::Impl {
     positions[position.study] = position;
   }
 
-  // Ends the connection; the reader makes a new one.
+  // Ends the connection; the reader makes a new one. What arrived over this one is not looked at
+  // any more: a question may stand behind a record that was not kept.
   void BreakOff() {
     const std::lock_guard lock(mutex);
+    ++connection;
+    work.clear();
     if (context != nullptr) context->TryCancel();
   }
 

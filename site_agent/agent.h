@@ -15,6 +15,7 @@
 #include "base/result.h"
 #include "site_agent/config.h"
 #include "site_agent/store.h"
+#include "study/engine.h"
 
 namespace consilium::site_agent {
 
@@ -23,6 +24,7 @@ struct AgentOptions {
   std::int64_t pause_max_ms = 15'000;
   int renew_days = 30;     // a certificate with less left is renewed
   std::string passphrase;  // of the TLS key, if it is locked
+  study::Engine engine = study::MakeEngine();
 };
 
 class Agent {

@@ -33,7 +33,6 @@ struct StudyAgent::Impl {
   Digest id;
   StudyPlace place;
   Study study;  // not resolved
-  federation::StepRegistry registry = study::MakeStepRegistry();
   std::optional<federation::SiteRounds> rounds;
   std::unique_ptr<Joined> joined;
   std::uint32_t attempt = 0;
@@ -93,11 +92,11 @@ struct StudyAgent::Impl {
     const auto whole = study::ResolveFeatures(study, next->study.feature_columns);
     CONSILIUM_TRY(whole);
     const Approval approval = AtColumns(place.approval, *whole);
-    auto site = Site::Join(next->study, registry, CopyOf(*place.identity), std::move(*cohort),
+    auto site = Site::Join(next->study, *place.engine, CopyOf(*place.identity), std::move(*cohort),
                            next->roster, place.settings, approval, *place.ledger, &*whole);
     CONSILIUM_TRY(site);
     next->site = std::move(*site);
-    next->replay = std::make_unique<study::StudyReplay>(next->study, registry);
+    next->replay = std::make_unique<study::StudyReplay>(next->study, *place.engine);
     joined = std::move(next);
     attempt = number;
     computed.reset();

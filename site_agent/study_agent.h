@@ -20,13 +20,15 @@
 #include "federation/site_rounds.h"
 #include "federation/wire/wire.h"
 #include "site_agent/site.h"
+#include "study/engine.h"
 #include "study/submission.h"
 
 namespace consilium::site_agent {
 
 // What a study needs of the hospital. All of it is called on the agent's thread.
 struct StudyPlace {
-  const SiteIdentity* identity = nullptr;  // not owned, nor is the ledger
+  const SiteIdentity* identity = nullptr;  // not owned, nor are the engine and the ledger
+  const study::Engine* engine = nullptr;
   SiteSettings settings;
   Approval approval;
   Ledger* ledger = nullptr;

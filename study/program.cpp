@@ -859,13 +859,14 @@ class Assembler {
 
 }  // namespace
 
-federation::StepRegistry MakeStepRegistry() {
-  federation::StepRegistry registry;
-  learning::RegisterMomentSteps(registry);
-  harmonization::RegisterCombatSteps(registry);
-  learning::RegisterLassoSteps(registry);
-  RegisterScoringSteps(registry);
-  return registry;
+Engine MakeEngine() {
+  Engine engine;
+  learning::RegisterMomentSteps(engine);
+  harmonization::RegisterCombatSteps(engine);
+  learning::RegisterLassoSteps(engine);
+  RegisterScoringSteps(engine);
+  engine.program = RunStudy;
+  return engine;
 }
 
 std::vector<Pattern> PatternsOf(const Study& study) {

@@ -10,17 +10,11 @@
 #include <vector>
 
 #include "federation/computation.h"
-#include "federation/step.h"
+#include "study/engine.h"
 #include "study/results.h"
 #include "study/study.h"
 
 namespace consilium::study {
-
-// The version of what is computed; part of every log and report. Sites and coordinator must agree.
-inline constexpr char kEngineVersion[] = "consilium 0.1.0";
-
-// All steps that a study may ask for: moments, ComBat, LASSO, scoring. What a site installs.
-[[nodiscard]] federation::StepRegistry MakeStepRegistry();
 
 // Who trains and who is held out, once for each set of training centers.
 struct Pattern {

@@ -77,8 +77,8 @@ QueryDifference Compare(const std::vector<Query>& expected, const std::vector<Qu
   return {};
 }
 
-StudyReplay::StudyReplay(const Study& study, const federation::StepRegistry& registry)
-    : study_(study), registry_(registry), task_(RunStudy(sums_, study)) {
+StudyReplay::StudyReplay(const Study& study, const Engine& engine)
+    : study_(study), engine_(engine), task_(engine.program(sums_, study)) {
   sums_.Run(task_);
   Look();
 }
@@ -91,7 +91,7 @@ void StudyReplay::Look() {
   layouts_.clear();
   layout_.clear();
   for (const Query& query : queries_) {
-    const Step* step = registry_.Find(query.step);
+    const Step* step = engine_.Find(query.step);
     CONSILIUM_CHECK(step != nullptr,
                     fmt::format("the study asks for step {}, which is not registered", query.step));
     layouts_.emplace_back();

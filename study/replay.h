@@ -13,6 +13,7 @@
 
 #include "federation/computation.h"
 #include "federation/step.h"
+#include "study/engine.h"
 #include "study/results.h"
 #include "study/study.h"
 
@@ -30,8 +31,8 @@ struct QueryDifference {
 
 class StudyReplay {
  public:
-  // `study` (resolved) and `registry` are not owned.
-  StudyReplay(const Study& study, const federation::StepRegistry& registry);
+  // `study` (resolved) and `engine` are not owned.
+  StudyReplay(const Study& study, const Engine& engine);
   StudyReplay(const StudyReplay&) = delete;
   StudyReplay& operator=(const StudyReplay&) = delete;
 
@@ -60,7 +61,7 @@ class StudyReplay {
  private:
   void Look();
   const Study& study_;
-  const federation::StepRegistry& registry_;
+  const Engine& engine_;
   std::map<std::string, SiteDisclosure> disclosure_;
   federation::Sums sums_;
   federation::Task<Results> task_;

@@ -147,20 +147,20 @@ site_agent::SiteSettings SettingsOf(const study::Study& study) {
 Federation::Federation(const study::Study& study, std::map<std::string, Cohort> cohorts,
                        Ledgers& ledgers)
     : study_(study),
-      registry_(study::MakeStepRegistry()),
+      engine_(study::MakeEngine()),
       ledgers_(ledgers),
       roster_(RosterOf(study::TrainingCenters(study))) {
   for (const std::string& site : study_.sites) {
     auto joined =
-        site_agent::Site::Join(study_, registry_, IdentityOf(site), std::move(cohorts.at(site)),
+        site_agent::Site::Join(study_, engine_, IdentityOf(site), std::move(cohorts.at(site)),
                                roster_, SettingsOf(study_), ApprovalOf(study_), *ledgers_.at(site));
     CONSILIUM_CHECK(joined.has_value(), joined ? "" : joined.error().message);
     sites_[site] = std::move(*joined);
   }
-  auto run = coordinator::StudyRun::Begin(study_, "name: attacked", registry_, roster_, log_);
+  auto run = coordinator::StudyRun::Begin(study_, "name: attacked", engine_, roster_, log_);
   CONSILIUM_CHECK(run.has_value(), "a log in memory takes its header");
   run_ = std::move(*run);
-  verification_ = std::make_unique<study::StudyReplay>(study_, registry_);
+  verification_ = std::make_unique<study::StudyReplay>(study_, engine_);
 }
 
 RoundQuestion Federation::Honest() const {

@@ -103,7 +103,7 @@ class Federation {
   [[nodiscard]] const std::map<std::string, std::unique_ptr<site_agent::Site>>& sites() const {
     return sites_;
   }
-  [[nodiscard]] const federation::StepRegistry& registry() const { return registry_; }
+  [[nodiscard]] const study::Engine& engine() const { return engine_; }
   [[nodiscard]] const study::StudyReplay& verification() const { return *verification_; }
   [[nodiscard]] const std::map<std::string, Outgoing>& outgoing() const { return outgoing_; }
   [[nodiscard]] const Bytes& log() const { return log_.bytes; }
@@ -111,7 +111,7 @@ class Federation {
 
  private:
   study::Study study_;
-  federation::StepRegistry registry_;
+  study::Engine engine_;
   Ledgers& ledgers_;
   federation::Roster roster_;
   MemoryLog log_;

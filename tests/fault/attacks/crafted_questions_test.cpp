@@ -495,15 +495,15 @@ TEST_F(CraftedQuestions, AreNotAnsweredUnderTheTermsOfAnotherApprovedStudy) {
   const study::Study looser = MakeStudy(options);
   site_agent::SiteSettings settings;
   settings.allow_public_data = true;
-  const federation::StepRegistry registry = study::MakeStepRegistry();
-  const auto joined = site_agent::Site::Join(looser, registry, IdentityOf("A"),
+  const study::Engine engine = study::MakeEngine();
+  const auto joined = site_agent::Site::Join(looser, engine, IdentityOf("A"),
                                              MakeCohort("A", 36, 3), RosterOf(TrainingSites()),
                                              settings, ApprovalOf(looser), *ledgers_.at("A"));
   ASSERT_TRUE(joined.has_value()) << joined.error().message;
   // The site object of the private study learns of the other approval when it is built anew.
-  const auto again = site_agent::Site::Join(
-      study_, registry, IdentityOf("A"), MakeCohort("A", 36, 3), RosterOf(TrainingSites()),
-      SettingsOf(study_), ApprovalOf(study_), *ledgers_.at("A"));
+  const auto again = site_agent::Site::Join(study_, engine, IdentityOf("A"), MakeCohort("A", 36, 3),
+                                            RosterOf(TrainingSites()), SettingsOf(study_),
+                                            ApprovalOf(study_), *ledgers_.at("A"));
   ASSERT_TRUE(again.has_value()) << again.error().message;
   RoundQuestion question = federation_.Honest();
   question.binding.study = looser.digest;
@@ -533,7 +533,7 @@ class GateAlone : public testing::Test {
     }
     facts.roster_hash = federation::DigestOf(roster);
     facts.derived = true;
-    const federation::Step* step = registry_.Find(query.step);
+    const federation::Step* step = engine_.Find(query.step);
     const auto layout = step->layout(query);
     if (!layout) return layout.error().message;
     const auto admitted = gate_.AdmitAnswer(facts, query, step, {rows, {}, Sha256("cohort")},
@@ -568,7 +568,7 @@ class GateAlone : public testing::Test {
   }
 
   study::Study study_ = MakeStudy();
-  federation::StepRegistry registry_ = study::MakeStepRegistry();
+  study::Engine engine_ = study::MakeEngine();
   site_agent::Ledger ledger_{"A"};
   site_agent::Gate gate_{site_agent::SiteSettings{}, ledger_};
 };
@@ -609,7 +609,7 @@ TEST_F(GateAlone, RefusesASecondScoringWithOtherCoefficients) {
   }
   facts.roster_hash = federation::DigestOf(roster);
   facts.derived = true;
-  const federation::Step* step = registry_.Find("study.score");
+  const federation::Step* step = engine_.Find("study.score");
   const auto outcome = [&](double slope, std::uint64_t round) -> std::string {
     Query query{"study.score", {"model", {"A"}, 0}, {}};
     query.inputs.push_back({"coefficients", Eigen::MatrixXd::Constant(2, 1, slope)});

@@ -67,8 +67,8 @@ class Differencing : public testing::Test {
   // The total of `query` over the training centers, by the step's own functions and in fixed-point
   // words: what a coordinator would see if nobody verified.
   std::vector<Block> TotalOf(const Query& query) {
-    const federation::Step* evaluate = federation_.registry().Find(query.step);
-    const federation::Step* design = federation_.registry().Find("lasso.design");
+    const federation::Step* evaluate = federation_.engine().Find(query.step);
+    const federation::Step* design = federation_.engine().Find("lasso.design");
     const auto layout = evaluate->layout(query);
     CONSILIUM_CHECK(layout.has_value(), layout ? "" : layout.error().message);
     Bytes total = federation::ZeroWords(*layout);

@@ -18,7 +18,7 @@ using federation::Cohort;
 std::string JoinAsA(const study::Study& study, Cohort cohort, site_agent::Ledger& ledger,
                     const site_agent::SiteSettings& settings,
                     const site_agent::Approval& approval) {
-  static const federation::StepRegistry kRegistry = study::MakeStepRegistry();
+  static const federation::StepRegistry kRegistry = study::MakeEngine();
   std::vector<std::string> training;
   for (const std::string& site : study.sites) {
     if (std::find(study.held_out.begin(), study.held_out.end(), site) == study.held_out.end()) {
@@ -107,7 +107,7 @@ TEST(RowSets, AValueThatChangesUnderARunningStudyStopsTheSite) {
   ASSERT_TRUE(federation.AdvanceTo("moments.spread").has_value());
   Cohort changed = MakeCohort("A", 36, 3);
   changed.features(3, 2) += 1;
-  const auto again = site_agent::Site::Join(study, federation.registry(), IdentityOf("A"), changed,
+  const auto again = site_agent::Site::Join(study, federation.engine(), IdentityOf("A"), changed,
                                             RosterOf(TrainingSites()), SettingsOf(study),
                                             ApprovalOf(study), *ledgers.at("A"));
   ASSERT_TRUE(again.has_value()) << again.error().message;
@@ -182,14 +182,14 @@ TEST(Terms, AForgedStudyIsRefusedByTheRuleThatItBreaks) {
 TEST(Terms, AStudyOfTwoTrainingSitesGetsNoAnswer) {
   study::Study study = MakeStudy();
   study.held_out = {"C", "D", "E"};  // min_sites still says 3
-  const federation::StepRegistry registry = study::MakeStepRegistry();
+  const study::Engine engine = study::MakeEngine();
   const federation::Roster roster = RosterOf({"A", "B"});
   site_agent::Ledger ledger("A");
   const auto joined =
-      site_agent::Site::Join(study, registry, IdentityOf("A"), MakeCohort("A", 36, 3), roster,
+      site_agent::Site::Join(study, engine, IdentityOf("A"), MakeCohort("A", 36, 3), roster,
                              site_agent::SiteSettings{}, ApprovalOf(study), ledger);
   ASSERT_TRUE(joined.has_value()) << joined.error().message;
-  const study::StudyReplay replay(study, registry);
+  const study::StudyReplay replay(study, engine);
   const site_agent::RoundQuestion question =
       Rebound({{study.digest, 0, 0, replay.digest(), federation::DigestOf(roster)},
                replay.queries(),

@@ -244,7 +244,7 @@ TEST(TaintSearch, FindsARowThatStandsAlone) {
     for (const federation::Query& query : round.queries) {
       const bool means = query.step == "moments.mean", signs = query.step == "moments.signature";
       if ((!means && !signs) || query.scope.left_out_fold == 1) continue;
-      const federation::Step* step = federation.registry().Find(query.step);
+      const federation::Step* step = federation.engine().Find(query.step);
       const auto answer = step->answer(context, {}, query);
       if (!answer) continue;  // a harmonized fit has other columns by now
       const auto layout = step->layout(query);

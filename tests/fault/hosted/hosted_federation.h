@@ -169,7 +169,7 @@ class HostedFederation : public coordinator::Outbox {
   };
 
   void OpenHost() {
-    auto host = coordinator::StudyHost::Open(id_, *store_, *this, now_ms_);
+    auto host = coordinator::StudyHost::Open(id_, *store_, *this, engine_, now_ms_);
     ASSERT_TRUE(host.has_value()) << host.error().message;
     host_ = std::move(*host);
   }
@@ -195,6 +195,7 @@ class HostedFederation : public coordinator::Outbox {
     Site& site = sites_.at(name);
     site_agent::StudyPlace place;
     place.identity = site.identity.get();
+    place.engine = &engine_;
     place.ledger = site.ledger.get();
     const auto study = study::StudyOf(submission_);
     place.approval = site_agent::AcceptAll(*study, submission_.members);
@@ -295,6 +296,7 @@ class HostedFederation : public coordinator::Outbox {
   }
 
   std::filesystem::path folder_;
+  study::Engine engine_ = study::MakeEngine();
   study::Submission submission_;
   Digest id_;
   std::unique_ptr<coordinator::Store> store_;

@@ -26,8 +26,8 @@ class Audit : public ::testing::Test {
     return run;
   }
   static Result<study::Results> Replay(const Bytes& log) {
-    static const federation::StepRegistry registry = study::MakeStepRegistry();
-    return coordinator::ReplayLog(Federation().study, registry, log);
+    static const study::Engine engine = study::MakeEngine();
+    return coordinator::ReplayLog(Federation().study, engine, log);
   }
   static federation::LogEntry EntryOf(const Bytes& record) {
     const auto whole = federation::NextRecord(record);
@@ -189,9 +189,9 @@ TEST_F(Audit, KeptAnswersMustAddUpToEveryTotal) {
                                                const std::string& site) -> Result<Bytes> {
     return kept.at({round, site});
   };
-  const federation::StepRegistry registry = study::MakeStepRegistry();
+  const study::Engine engine = study::MakeEngine();
   const auto replay = [&](const Bytes& log) {
-    return coordinator::ReplayLog(Federation().study, registry, log, answers);
+    return coordinator::ReplayLog(Federation().study, engine, log, answers);
   };
   const auto honest = replay(testing::Joined(TheRun().log));
   EXPECT_TRUE(honest.has_value()) << (honest ? "" : honest.error().message);
@@ -212,8 +212,8 @@ TEST_F(Audit, AHeaderOfAnotherStudyIsRefused) {
   testing::SmallStudyOptions options;
   options.combat = false;
   const SmallFederation other = testing::MustAssemble(options, testing::SmallHospitals());
-  const federation::StepRegistry registry = study::MakeStepRegistry();
-  const auto results = coordinator::ReplayLog(other.study, registry, testing::Joined(TheRun().log));
+  const study::Engine engine = study::MakeEngine();
+  const auto results = coordinator::ReplayLog(other.study, engine, testing::Joined(TheRun().log));
   ASSERT_FALSE(results.has_value());
   EXPECT_NE(results.error().message.find("another study"), std::string::npos)
       << results.error().message;

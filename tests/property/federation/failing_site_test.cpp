@@ -33,7 +33,7 @@ struct Ending {
 
 // Coordinator and sites, round by round, with a ledger of `room` records at east.
 Ending RunWithLedger(const SmallFederation& federation, std::size_t room) {
-  const federation::StepRegistry registry = study::MakeStepRegistry();
+  const study::Engine engine = study::MakeEngine();
   auto identities = simulation::LocalIdentities(federation.study, federation.sites);
   const federation::Roster roster = simulation::LocalRoster(federation.study, identities);
   std::map<std::string, federation::SiteKeys> keys;
@@ -53,12 +53,12 @@ Ending RunWithLedger(const SmallFederation& federation, std::size_t room) {
   };
   for (const auto& [name, site] : federation.sites) {
     ledgers.push_back(std::make_unique<site_agent::Ledger>(name, name == "east" ? &disk : nullptr));
-    auto joined = site_agent::Site::Join(federation.study, registry, std::move(identities.at(name)),
+    auto joined = site_agent::Site::Join(federation.study, engine, std::move(identities.at(name)),
                                          site.cohort, roster, {}, approval, *ledgers.back());
     if (!joined) return end(joined.error());
     sites.push_back(std::move(*joined));
   }
-  auto run = coordinator::StudyRun::Begin(federation.study, federation.yaml, registry, roster, log);
+  auto run = coordinator::StudyRun::Begin(federation.study, federation.yaml, engine, roster, log);
   if (!run) return end(run.error());
   while (!(*run)->done()) {
     const site_agent::RoundQuestion question{(*run)->binding(), (*run)->replay().queries(), roster};
