@@ -1,6 +1,9 @@
 // Read-only health and figures on the loopback address: plain HTTP, no secrets, no study's content.
 //
 //   GET /healthz  "ok"                  GET /metrics  Prometheus' text format
+//
+// A request has 4 KiB and two seconds, 32 connections are open at once; what is refused stands in
+// the log. Nothing else of HTTP is spoken.
 #pragma once
 
 #include <cstdint>

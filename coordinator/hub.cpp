@@ -218,9 +218,10 @@ void Hub::Note(std::string_view who, std::string_view what, std::string_view det
   (void)store_->AddEvent(program::UnixMs(), who, what, detail);
 }
 
-void Hub::Refused(std::string_view kind, std::string_view who, std::string_view why) {
-  if (const auto line = guard_.Refuse(kind, who, why, program::MonotonicMs()))
-    spdlog::warn("{}", *line);
+bool Hub::Refused(std::string_view kind, std::string_view who, std::string_view why) {
+  const auto line = guard_.Refuse(kind, who, why, program::MonotonicMs());
+  if (line) spdlog::warn("{}", *line);
+  return line.has_value();
 }
 
 Result<void> Hub::StartStudy(const Digest& id) {
@@ -340,6 +341,10 @@ Result<wire::Enrolled> Hub::Enroll(const wire::Enrolment& enrolment) {
     });
     if (!enrolled) {
       ++refused_calls_;
+      // Written down as often as it is told: strangers must not fill the disk.
+      if (Refused("enrolment", "a stranger",
+                  fmt::format("as {}: {}", request->name, enrolled.error().message)))
+        (void)store_->AddEvent(now, request->name, "enrolment.refused", enrolled.error().message);
       return tl::unexpected<Error>(enrolled.error());
     }
   }

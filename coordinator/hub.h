@@ -127,8 +127,9 @@ class Hub {
   [[nodiscard]] std::string Metrics();
   // Limits of every caller; refusals are counted here.
   [[nodiscard]] Guard& guard() { return guard_; }
-  // Counts a refusal and tells it in the log (guard.h). `who`: a member's name or an address.
-  void Refused(std::string_view kind, std::string_view who, std::string_view why);
+  // Counts a refusal and tells it in the log, unless enough was said (guard.h): whether it was.
+  // `who`: a member's name, or words for whoever has none.
+  bool Refused(std::string_view kind, std::string_view who, std::string_view why);
   [[nodiscard]] const Home& home() const { return home_; }
   [[nodiscard]] const HubOptions& options() const { return options_; }
   // Ends every connection and thread; nothing is lost. Called by the destructor too.

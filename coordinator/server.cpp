@@ -2,9 +2,12 @@
 
 #include <consilium/v1/consilium.grpc.pb.h>
 #include <fmt/format.h>
+#include <grpc/support/log.h>
 #include <grpcpp/grpcpp.h>
+#include <spdlog/spdlog.h>
 
 #include <algorithm>
+#include <atomic>
 #include <condition_variable>
 #include <deque>
 #include <mutex>
@@ -21,6 +24,8 @@ using identity::Role;
 
 namespace {
 
+constexpr std::size_t kSmallPartBytes = 4096;  // of an answer
+
 grpc::Status AsStatus(const Error& error) {
   return {static_cast<grpc::StatusCode>(wire::StatusCode(error.code)), error.message};
 }
@@ -32,17 +37,60 @@ std::string PeerCertificate(const grpc::CallbackServerContext& context) {
   return pem.empty() ? std::string() : std::string(pem.front().data(), pem.front().size());
 }
 
+// Whom TLS let in, or where it calls from; says nothing about the register.
+std::string NameOf(const grpc::CallbackServerContext& context) {
+  const auto auth = context.auth_context();
+  const auto name =
+      auth ? auth->FindPropertyValues("x509_common_name") : std::vector<grpc::string_ref>();
+  if (!name.empty()) return {name.front().data(), name.front().size()};
+  const std::string peer = context.peer();  // "ipv4:127.0.0.1:4711": the port is chance
+  return "a stranger at " + peer.substr(0, peer.rfind(':'));
+}
+
+// The status of a refusal, which is counted and told. Whoever is refused pays for it.
+grpc::Status Refuse(Hub& hub, const grpc::CallbackServerContext& context, std::string_view kind,
+                    const Error& error) {
+  const std::string name = NameOf(context);
+  hub.Refused(kind, name, error.message);
+  (void)hub.guard().Spend(name, kRefusedCost, program::MonotonicMs());
+  return AsStatus(error);
+}
+
+// Who calls, for a call that costs so many points.
 Result<Caller> CallerOf(Hub& hub, const grpc::CallbackServerContext& context,
-                        const std::vector<Role>& roles) {
+                        const std::vector<Role>& roles, std::int64_t cost = kCallCost) {
+  CONSILIUM_TRY(hub.guard().Spend(NameOf(context), cost, program::MonotonicMs()));
   return hub.Authenticate(PeerCertificate(context), roles);
 }
 
 template <typename T>
-grpc::ServerUnaryReactor* Reply(grpc::CallbackServerContext* context, const Result<T>& result) {
+grpc::ServerUnaryReactor* Reply(Hub& hub, grpc::CallbackServerContext* context,
+                                const Result<T>& result, std::string_view kind = "call") {
   auto* reactor = context->DefaultReactor();
-  reactor->Finish(result ? grpc::Status::OK : AsStatus(result.error()));
+  reactor->Finish(result ? grpc::Status::OK : Refuse(hub, *context, kind, result.error()));
   return reactor;
 }
+
+// One open call of a member, for as long as this lives.
+class OpenCall {
+ public:
+  OpenCall() = default;
+  ~OpenCall() {
+    if (hub_ != nullptr) hub_->guard().Leave(name_);
+  }
+  OpenCall(const OpenCall&) = delete;
+  OpenCall& operator=(const OpenCall&) = delete;
+  Result<void> Begin(Hub& hub, const std::string& name) {
+    CONSILIUM_TRY(hub.guard().Enter(name, program::MonotonicMs()));
+    hub_ = &hub;
+    name_ = name;
+    return {};
+  }
+
+ private:
+  Hub* hub_ = nullptr;
+  std::string name_;
+};
 
 // What is looked at by the clock: watchers to be fed, half-sent answers that stall.
 class Timed {
@@ -87,16 +135,25 @@ class Clockwork {
 
 // ---- Work: one open stream a site --------------------------------------------------------------
 
-class WorkReactor : public grpc::ServerBidiReactor<v1::FromSite, v1::ToSite> {
+class WorkReactor : public grpc::ServerBidiReactor<v1::FromSite, v1::ToSite>, public Timed {
  public:
-  WorkReactor(Hub& hub, grpc::CallbackServerContext* context) : hub_(hub), context_(context) {
+  WorkReactor(Hub& hub, Clockwork& clock, std::int64_t hello_ms,
+              grpc::CallbackServerContext* context)
+      : hub_(hub), clock_(clock), context_(context) {
     handle_ = std::make_shared<Handle>(this);
-    auto caller = CallerOf(hub_, *context, {Role::kSite});
+    auto caller = CallerOf(hub_, *context, {Role::kSite}, kWriteCost);
     if (!caller) {
-      Close(caller.error());
+      Refuse(caller.error());
       return;
     }
     caller_ = std::move(*caller);
+    if (const auto begun = open_.Begin(hub_, caller_.name); !begun) {
+      Refuse(begun.error());
+      return;
+    }
+    hello_by_ms_ = program::MonotonicMs() + hello_ms;
+    clock_.Add(this);
+    timed_ = true;
     StartRead(&in_);
   }
 
@@ -107,10 +164,17 @@ class WorkReactor : public grpc::ServerBidiReactor<v1::FromSite, v1::ToSite> {
     }
     const auto message = wire::Decode(in_);
     if (!message) {
-      Close(message.error());
+      Refuse(message.error());
       return;
     }
-    Result<void> heard;
+    const bool writes = std::holds_alternative<wire::HeadToSign>(*message) ||
+                        std::holds_alternative<wire::Refused>(*message);
+    Result<void> heard = hub_.guard().Spend(caller_.name, writes ? kWriteCost : kMessageCost,
+                                            program::MonotonicMs());
+    if (!heard) {
+      Refuse(heard.error());
+      return;
+    }
     if (!attached_) {
       const auto* hello = std::get_if<wire::Hello>(&*message);
       if (hello == nullptr) {
@@ -124,7 +188,7 @@ class WorkReactor : public grpc::ServerBidiReactor<v1::FromSite, v1::ToSite> {
       heard = hub_.Hear(caller_, *message);
     }
     if (!heard) {
-      Close(heard.error());
+      Refuse(heard.error());
       return;
     }
     in_.Clear();
@@ -148,7 +212,15 @@ class WorkReactor : public grpc::ServerBidiReactor<v1::FromSite, v1::ToSite> {
 
   void OnCancel() override { Close({ErrorCode::kUnavailable, "the connection broke"}); }
 
+  void Tick(std::int64_t now_ms) override {
+    if (attached_ || now_ms < hello_by_ms_ || late_) return;
+    late_ = true;
+    Refuse({ErrorCode::kUnavailable,
+            fmt::format("site {}: the stream's hello did not come", caller_.name)});
+  }
+
   void OnDone() override {
+    if (timed_) clock_.Remove(this);
     handle_->Forget();
     if (attached_) hub_.Detach(caller_.name, handle_.get());
     delete this;
@@ -225,6 +297,11 @@ class WorkReactor : public grpc::ServerBidiReactor<v1::FromSite, v1::ToSite> {
     StartWrite(&out_);
   }
 
+  void Refuse(const Error& why) {
+    (void)coordinator::Refuse(hub_, *context_, "stream", why);
+    Close(why);
+  }
+
   void Close(Error why) {
     bool cancel = false, finish = false;
     {
@@ -240,12 +317,16 @@ class WorkReactor : public grpc::ServerBidiReactor<v1::FromSite, v1::ToSite> {
   }
 
   Hub& hub_;
+  Clockwork& clock_;
   grpc::CallbackServerContext* context_;
   Caller caller_;
+  OpenCall open_;
   std::shared_ptr<Handle> handle_;
   v1::FromSite in_;
   v1::ToSite out_;
-  bool attached_ = false;
+  std::atomic<bool> attached_{false};
+  std::int64_t hello_by_ms_ = 0;
+  bool timed_ = false, late_ = false;
   std::mutex mutex_;
   std::deque<Outgoing> queue_;
   bool writing_ = false;
@@ -257,16 +338,20 @@ class WorkReactor : public grpc::ServerBidiReactor<v1::FromSite, v1::ToSite> {
 
 class SubmitReactor : public grpc::ServerReadReactor<v1::AnswerPart>, public Timed {
  public:
-  SubmitReactor(Hub& hub, Clockwork& clock, std::int64_t stalled_ms,
+  SubmitReactor(Hub& hub, Clockwork& clock, const ServerOptions& options,
                 grpc::CallbackServerContext* context, v1::SubmitReply* reply)
-      : hub_(hub), clock_(clock), stalled_ms_(stalled_ms), context_(context), reply_(reply) {
-    heard_ms_ = program::MonotonicMs();
-    auto caller = CallerOf(hub_, *context, {Role::kSite});
+      : hub_(hub), clock_(clock), options_(options), context_(context), reply_(reply) {
+    heard_ms_ = began_ms_ = program::MonotonicMs();
+    auto caller = CallerOf(hub_, *context, {Role::kSite}, kAnswerCost);
     if (!caller) {
-      Finish(AsStatus(caller.error()));
+      Finish(Refuse(hub_, *context_, "answer", caller.error()));
       return;
     }
     caller_ = std::move(*caller);
+    if (const auto begun = open_.Begin(hub_, caller_.name); !begun) {
+      Finish(Refuse(hub_, *context_, "answer", begun.error()));
+      return;
+    }
     clock_.Add(this);
     timed_ = true;
     StartRead(&part_);
@@ -279,7 +364,7 @@ class SubmitReactor : public grpc::ServerReadReactor<v1::AnswerPart>, public Tim
       return;
     }
     if (const auto taken = Take(); !taken) {
-      Finish(AsStatus(taken.error()));
+      Finish(Refuse(hub_, *context_, "answer", taken.error()));
       return;
     }
     part_.Clear();
@@ -292,7 +377,16 @@ class SubmitReactor : public grpc::ServerReadReactor<v1::AnswerPart>, public Tim
   }
 
   void Tick(std::int64_t now_ms) override {
-    if (!given_ && now_ms - heard_ms_ > stalled_ms_) context_->TryCancel();
+    if (given_ || stalled_) return;
+    // A byte a minute keeps no answer open: the whole of it has its time too.
+    const auto size = static_cast<std::int64_t>(size_.load());
+    const std::int64_t most_ms = options_.stalled_ms + size * 1000 / options_.slowest_bytes_per_s;
+    if (now_ms - heard_ms_ <= options_.stalled_ms && now_ms - began_ms_ <= most_ms) return;
+    stalled_ = true;
+    hub_.Refused("answer", caller_.name,
+                 fmt::format("{} bytes announced, {} there after {} ms; it stalls", size,
+                             arrived_.load(), now_ms - began_ms_));
+    context_->TryCancel();
   }
 
  private:
@@ -307,10 +401,15 @@ class SubmitReactor : public grpc::ServerReadReactor<v1::AnswerPart>, public Tim
       CONSILIUM_TRY(spool);
       head_ = std::move(*head);
       spool_ = std::move(*spool);
+      size_ = head_.size;
       return {};
     }
     if (part_.kind_case() != v1::AnswerPart::kData || part_.data().empty())
       return Fail(ErrorCode::kInvalidArgument, "answer: a part without words");
+    // Large parts are bounded by the announced size.
+    if (part_.data().size() < kSmallPartBytes)
+      CONSILIUM_TRY(hub_.guard().Spend(caller_.name, kMessageCost, heard_ms_));
+    arrived_ += part_.data().size();
     return spool_->Append(
         {reinterpret_cast<const std::uint8_t*>(part_.data().data()), part_.data().size()});
   }
@@ -325,61 +424,64 @@ class SubmitReactor : public grpc::ServerReadReactor<v1::AnswerPart>, public Tim
     given_ = true;
     hub_.Submit(caller_, std::move(head_), std::move(spool_), [this](Result<bool> held) {
       if (held) reply_->set_already(*held);
-      Finish(held ? grpc::Status::OK : AsStatus(held.error()));
+      Finish(held ? grpc::Status::OK : Refuse(hub_, *context_, "answer", held.error()));
     });
   }
 
   Hub& hub_;
   Clockwork& clock_;
-  std::int64_t stalled_ms_;
+  const ServerOptions& options_;
   grpc::CallbackServerContext* context_;
   v1::SubmitReply* reply_;
   Caller caller_;
+  OpenCall open_;
   v1::AnswerPart part_;
   wire::AnswerHead head_;
   std::shared_ptr<Spool> spool_;
+  std::int64_t began_ms_ = 0;
   std::atomic<std::int64_t> heard_ms_{0};
+  std::atomic<std::uint64_t> size_{0}, arrived_{0};
   std::atomic<bool> given_{false};
-  bool timed_ = false;
+  bool timed_ = false, stalled_ = false;
 };
 
 class SitesService : public v1::Sites::CallbackService {
  public:
-  SitesService(Hub& hub, Clockwork& clock, std::int64_t stalled_ms)
-      : hub_(hub), clock_(clock), stalled_ms_(stalled_ms) {}
+  SitesService(Hub& hub, Clockwork& clock, const ServerOptions& options)
+      : hub_(hub), clock_(clock), options_(options) {}
   grpc::ServerUnaryReactor* Renew(grpc::CallbackServerContext* context,
                                   const v1::RenewRequest* request, v1::RenewReply* reply) override {
-    const auto caller = CallerOf(hub_, *context, {Role::kSite});
-    if (!caller) return Reply(context, caller);
+    const auto caller = CallerOf(hub_, *context, {Role::kSite}, kWriteCost);
+    if (!caller) return Reply(hub_, context, caller);
     const auto renewed = hub_.Renew(*caller, request->request_pem());
     if (renewed) reply->set_certificate_pem(*renewed);
-    return Reply(context, renewed);
+    return Reply(hub_, context, renewed);
   }
   grpc::ServerBidiReactor<v1::FromSite, v1::ToSite>* Work(
       grpc::CallbackServerContext* context) override {
-    return new WorkReactor(hub_, context);
+    return new WorkReactor(hub_, clock_, options_.hello_ms, context);
   }
   grpc::ServerReadReactor<v1::AnswerPart>* Submit(grpc::CallbackServerContext* context,
                                                   v1::SubmitReply* reply) override {
-    return new SubmitReactor(hub_, clock_, stalled_ms_, context, reply);
+    return new SubmitReactor(hub_, clock_, options_, context, reply);
   }
   grpc::ServerUnaryReactor* Ping(grpc::CallbackServerContext* context,
                                  const v1::PingRequest* request, v1::PingReply* reply) override {
     const auto caller = CallerOf(hub_, *context, {Role::kSite});
-    if (!caller) return Reply(context, caller);
+    if (!caller) return Reply(hub_, context, caller);
     const auto theirs = wire::Decode(request->versions());
-    if (!theirs) return Reply(context, theirs);
+    if (!theirs) return Reply(hub_, context, theirs);
     const auto agreed = hub_.Agree(caller->name, *theirs);
     wire::Encode(Hub::versions(), *reply->mutable_versions());
     reply->set_unix_ms(program::UnixMs());
     reply->set_name(caller->name);
-    return Reply(context, agreed);
+    return Reply(hub_, context, agreed);
   }
 
  private:
   Hub& hub_;
   Clockwork& clock_;
-  std::int64_t stalled_ms_;
+  ServerOptions options_;
 };
 
 class EnrolmentService : public v1::Enrolment::CallbackService {
@@ -388,11 +490,13 @@ class EnrolmentService : public v1::Enrolment::CallbackService {
   grpc::ServerUnaryReactor* Enroll(grpc::CallbackServerContext* context,
                                    const v1::EnrollRequest* request,
                                    v1::EnrollReply* reply) override {
+    const auto may = hub_.guard().Spend(NameOf(*context), kWriteCost, program::MonotonicMs());
+    if (!may) return Reply(hub_, context, may, "enrolment");
     const auto enrolment = wire::Decode(*request);
-    if (!enrolment) return Reply(context, enrolment);
+    if (!enrolment) return Reply(hub_, context, enrolment, "enrolment");
     const auto enrolled = hub_.Enroll(*enrolment);
     if (enrolled) wire::Encode(*enrolled, *reply);
-    return Reply(context, enrolled);
+    return Reply(hub_, context, enrolled, "enrolment");
   }
 
  private:
@@ -447,12 +551,16 @@ class WatchReactor : public grpc::ServerWriteReactor<v1::StudyStatus>, public Ti
     const auto caller = CallerOf(hub_, *context, {Role::kLead, Role::kAuditor});
     const auto study = wire::DecodeDigest(request.study(), "watch.study");
     if (!caller || !study) {
-      Finish(AsStatus(caller ? study.error() : caller.error()));
+      Finish(Refuse(hub_, *context, "call", caller ? study.error() : caller.error()));
+      return;
+    }
+    if (const auto begun = open_.Begin(hub_, caller->name); !begun) {
+      Finish(Refuse(hub_, *context, "call", begun.error()));
       return;
     }
     study_ = *study;
     if (const auto status = hub_.Status(study_); !status) {
-      Finish(AsStatus(status.error()));
+      Finish(Refuse(hub_, *context, "call", status.error()));
       return;
     }
     clock_.Add(this);
@@ -503,6 +611,7 @@ class WatchReactor : public grpc::ServerWriteReactor<v1::StudyStatus>, public Ti
   }
   Hub& hub_;
   Clockwork& clock_;
+  OpenCall open_;
   Digest study_;
   std::mutex mutex_;
   v1::StudyStatus out_;
@@ -515,11 +624,15 @@ class WatchReactor : public grpc::ServerWriteReactor<v1::StudyStatus>, public Ti
 class FetchReactor : public grpc::ServerWriteReactor<v1::FetchPart> {
  public:
   FetchReactor(Hub& hub, grpc::CallbackServerContext* context, const v1::FetchRequest& request)
-      : hub_(hub), file_(request.file()) {
+      : hub_(hub), context_(context), file_(request.file()) {
     const auto caller = CallerOf(hub_, *context, {Role::kLead, Role::kAuditor});
     const auto study = wire::DecodeDigest(request.study(), "fetch.study");
     if (!caller || !study) {
-      Finish(AsStatus(caller ? study.error() : caller.error()));
+      Finish(Refuse(hub_, *context, "call", caller ? study.error() : caller.error()));
+      return;
+    }
+    if (const auto begun = open_.Begin(hub_, caller->name); !begun) {
+      Finish(Refuse(hub_, *context, "call", begun.error()));
       return;
     }
     study_ = *study;
@@ -575,7 +688,7 @@ class FetchReactor : public grpc::ServerWriteReactor<v1::FetchPart> {
         return {};
       });
     }
-    Finish(sent ? grpc::Status::OK : AsStatus(sent.error()));
+    Finish(sent ? grpc::Status::OK : Refuse(hub_, *context_, "call", sent.error()));
   }
   Result<void> Write() {
     {
@@ -590,6 +703,8 @@ class FetchReactor : public grpc::ServerWriteReactor<v1::FetchPart> {
     return {};
   }
   Hub& hub_;
+  grpc::CallbackServerContext* context_;
+  OpenCall open_;
   std::string file_;
   Digest study_;
   v1::FetchPart out_;
@@ -606,8 +721,8 @@ class ConsoleService : public v1::Console::CallbackService {
   grpc::ServerUnaryReactor* Invite(grpc::CallbackServerContext* context,
                                    const v1::InviteRequest* request,
                                    v1::InviteReply* reply) override {
-    const auto caller = CallerOf(hub_, *context, {Role::kLead});
-    if (!caller) return Reply(context, caller);
+    const auto caller = CallerOf(hub_, *context, {Role::kLead}, kWriteCost);
+    if (!caller) return Reply(hub_, context, caller);
     std::int64_t expires_s = 0;
     const auto token =
         hub_.Invite(*caller, request->name(), request->role(), request->valid_s(), &expires_s);
@@ -615,35 +730,36 @@ class ConsoleService : public v1::Console::CallbackService {
       reply->set_token(*token);
       reply->set_expires_unix_s(expires_s);
     }
-    return Reply(context, token);
+    return Reply(hub_, context, token);
   }
   grpc::ServerUnaryReactor* Revoke(grpc::CallbackServerContext* context,
                                    const v1::RevokeRequest* request, v1::RevokeReply*) override {
-    const auto caller = CallerOf(hub_, *context, {Role::kLead});
-    if (!caller) return Reply(context, caller);
-    return Reply(context, hub_.Revoke(*caller, request->name(), request->reason()));
+    const auto caller = CallerOf(hub_, *context, {Role::kLead}, kWriteCost);
+    if (!caller) return Reply(hub_, context, caller);
+    return Reply(hub_, context, hub_.Revoke(*caller, request->name(), request->reason()));
   }
   grpc::ServerUnaryReactor* ListMembers(grpc::CallbackServerContext* context,
                                         const v1::ListMembersRequest*,
                                         v1::ListMembersReply* reply) override {
     const auto caller = CallerOf(hub_, *context, {Role::kLead, Role::kAuditor});
-    if (!caller) return Reply(context, caller);
+    if (!caller) return Reply(hub_, context, caller);
     const auto members = hub_.ListMembers();
     if (members) {
       for (const wire::Member& member : *members) wire::Encode(member, *reply->add_members());
     }
-    return Reply(context, members);
+    return Reply(hub_, context, members);
   }
   grpc::ServerUnaryReactor* SubmitStudy(grpc::CallbackServerContext* context,
                                         const v1::SubmitStudyRequest* request,
                                         v1::SubmitStudyReply* reply) override {
-    const auto caller = CallerOf(hub_, *context, {Role::kLead});
-    if (!caller) return Reply(context, caller);
+    const auto caller = CallerOf(hub_, *context, {Role::kLead}, kWriteCost);
+    if (!caller) return Reply(hub_, context, caller);
     if (request->submission().size() > wire::kSubmissionBytesMax) {
       return Reply<void>(
-          context, Fail(ErrorCode::kInvalidArgument,
-                        fmt::format("submission: {} bytes, at most {} are taken",
-                                    request->submission().size(), wire::kSubmissionBytesMax)));
+          hub_, context,
+          Fail(ErrorCode::kInvalidArgument,
+               fmt::format("submission: {} bytes, at most {} are taken",
+                           request->submission().size(), wire::kSubmissionBytesMax)));
     }
     bool already = false;
     const std::span<const std::uint8_t> bytes(
@@ -654,27 +770,27 @@ class ConsoleService : public v1::Console::CallbackService {
       reply->set_study(wire::AsString(study->bytes));
       reply->set_already(already);
     }
-    return Reply(context, study);
+    return Reply(hub_, context, study);
   }
   grpc::ServerUnaryReactor* CancelStudy(grpc::CallbackServerContext* context,
                                         const v1::CancelStudyRequest* request,
                                         v1::CancelStudyReply*) override {
-    const auto caller = CallerOf(hub_, *context, {Role::kLead});
-    if (!caller) return Reply(context, caller);
+    const auto caller = CallerOf(hub_, *context, {Role::kLead}, kWriteCost);
+    if (!caller) return Reply(hub_, context, caller);
     const auto study = wire::DecodeDigest(request->study(), "cancel.study");
-    if (!study) return Reply(context, study);
-    return Reply(context, hub_.CancelStudy(*caller, *study, request->reason()));
+    if (!study) return Reply(hub_, context, study);
+    return Reply(hub_, context, hub_.CancelStudy(*caller, *study, request->reason()));
   }
   grpc::ServerUnaryReactor* ListStudies(grpc::CallbackServerContext* context,
                                         const v1::ListStudiesRequest*,
                                         v1::ListStudiesReply* reply) override {
     const auto caller = CallerOf(hub_, *context, {Role::kLead, Role::kAuditor});
-    if (!caller) return Reply(context, caller);
+    if (!caller) return Reply(hub_, context, caller);
     const auto studies = hub_.ListStudies();
     if (studies) {
       for (const auto& line : *studies) Put(line.status, line.rounds, *reply->add_studies());
     }
-    return Reply(context, studies);
+    return Reply(hub_, context, studies);
   }
   grpc::ServerWriteReactor<v1::StudyStatus>* WatchStudy(
       grpc::CallbackServerContext* context, const v1::WatchStudyRequest* request) override {
@@ -687,17 +803,32 @@ class ConsoleService : public v1::Console::CallbackService {
   grpc::ServerUnaryReactor* RenewMine(grpc::CallbackServerContext* context,
                                       const v1::RenewRequest* request,
                                       v1::RenewReply* reply) override {
-    const auto caller = CallerOf(hub_, *context, {Role::kLead, Role::kAuditor});
-    if (!caller) return Reply(context, caller);
+    const auto caller = CallerOf(hub_, *context, {Role::kLead, Role::kAuditor}, kWriteCost);
+    if (!caller) return Reply(hub_, context, caller);
     const auto renewed = hub_.Renew(*caller, request->request_pem());
     if (renewed) reply->set_certificate_pem(*renewed);
-    return Reply(context, renewed);
+    return Reply(hub_, context, renewed);
   }
 
  private:
   Hub& hub_;
   Clockwork& clock_;
 };
+
+// gRPC ends a connection that TLS refuses without telling anybody but its log. The hub that is
+// told.
+std::atomic<Hub*> told_of_strangers{nullptr};
+
+void ReadGrpcLog(gpr_log_func_args* line) {
+  Hub* hub = told_of_strangers;
+  if (hub == nullptr) return;
+  if (const auto stranger = ReadHandshakeLog(line->message)) {
+    hub->Refused(stranger->kind, "a stranger", stranger->why);
+  } else if (line->severity == GPR_LOG_SEVERITY_ERROR &&
+             std::string_view(line->message).find("andshake failed") == std::string_view::npos) {
+    spdlog::error("gRPC: {}", std::string_view(line->message).substr(0, 300));
+  }
+}
 
 void Limit(grpc::ServerBuilder& builder, const ServerOptions& options) {
   builder.SetMaxReceiveMessageSize(static_cast<int>(wire::kMessageBytesMax));
@@ -726,10 +857,7 @@ std::shared_ptr<grpc::ServerCredentials> Credentials(const Home& home, bool mutu
 
 struct Server::Impl {
   Impl(Hub& the_hub, const ServerOptions& options)
-      : hub(the_hub),
-        sites(the_hub, clock, options.stalled_ms),
-        console(the_hub, clock),
-        enrolment(the_hub) {}
+      : hub(the_hub), sites(the_hub, clock, options), console(the_hub, clock), enrolment(the_hub) {}
   Hub& hub;
   Clockwork clock;
   SitesService sites;
@@ -744,6 +872,9 @@ Server::~Server() { Stop(0); }
 
 Result<std::unique_ptr<Server>> Server::Start(Hub& hub, const ServerOptions& options) {
   auto impl = std::make_unique<Impl>(hub, options);
+  gpr_set_log_function(&ReadGrpcLog);
+  gpr_set_log_verbosity(GPR_LOG_SEVERITY_DEBUG);  // what ended a handshake is said at this level
+  told_of_strangers = &hub;
   const auto listen =
       [&](std::uint16_t port, bool mutual,
           std::vector<grpc::Service*> services) -> Result<std::unique_ptr<grpc::Server>> {
@@ -780,6 +911,8 @@ void Server::Stop(std::int64_t grace_ms) {
   }
   impl_->work_server.reset();
   impl_->enrol_server.reset();
+  Hub* told = &impl_->hub;
+  told_of_strangers.compare_exchange_strong(told, nullptr);
 }
 
 }  // namespace consilium::coordinator

@@ -2,8 +2,9 @@
 //
 // Three listeners: enrolment (server TLS, one call), work (mutual TLS: Sites and Console), and
 // health (plain HTTP, loopback only, read-only). gRPC's callback API: a few threads for any number
-// of streams. Limits: messages of wire::kMessageBytesMax, streams per connection, handshakes and
-// half-sent answers by time.
+// of streams. Limits: messages of wire::kMessageBytesMax, streams per connection, handshakes,
+// hellos and half-sent answers by time, every member by guard.h. Who is refused is named in the
+// log, also by TLS: gRPC's own log is read for that, so one Server a process has it.
 #pragma once
 
 #include <cstdint>
@@ -18,6 +19,8 @@ namespace consilium::coordinator {
 struct ServerOptions {
   std::string listen = "0.0.0.0";    // of the work and enrolment listeners
   std::int64_t stalled_ms = 60'000;  // a half-sent answer without a byte for so long is dropped
+  std::int64_t hello_ms = 10'000;    // a stream whose hello does not come is closed
+  std::int64_t slowest_bytes_per_s = 16'384;  // of an answer as a whole, beside stalled_ms
   int streams_per_connection = 32;
 };
 

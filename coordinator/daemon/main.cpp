@@ -4,6 +4,7 @@
 #include <spdlog/spdlog.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <filesystem>
 #include <iostream>
 #include <nlohmann/json.hpp>
@@ -47,6 +48,7 @@ struct Arguments {
   std::string lead;
   std::string listen = "0.0.0.0";
   std::uint16_t health_port = 0;
+  std::int64_t stall_s = 60;
   std::string log_level = "info";
   std::string file, name, role = "site";
   std::int64_t hours = 72;
@@ -133,6 +135,8 @@ int Serve(const Arguments& arguments) {
   if (!hub) return Told(arguments, hub.error());
   ServerOptions options;
   options.listen = arguments.listen;
+  options.stalled_ms = 1000 * arguments.stall_s;
+  options.hello_ms = std::min(options.hello_ms, options.stalled_ms);
   auto server = Server::Start(**hub, options);
   if (!server) return Told(arguments, server.error());
   std::unique_ptr<Health> health;
@@ -245,6 +249,11 @@ int Main(int argc, char** argv) {
   serve
       ->add_option("--health-port", arguments.health_port,
                    "/healthz and /metrics on 127.0.0.1; 0: none")
+      ->capture_default_str();
+  serve
+      ->add_option("--stall", arguments.stall_s,
+                   "Seconds after which an answer that does not go on is dropped")
+      ->check(CLI::Range(1, 3600))
       ->capture_default_str();
   serve->add_option("--log-level", arguments.log_level, "trace, debug, info, warning, error")
       ->capture_default_str();
