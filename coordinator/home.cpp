@@ -49,8 +49,9 @@ Result<void> NewServerCertificate(Home& home, std::int64_t now_s) {
                                               kServerDays, home.options.hosts});
   CONSILIUM_TRY(leaf);
   home.server_key_pem = std::move(*key);
-  // The authority travels with the leaf: who enrols knows its fingerprint and nothing else.
-  home.server_certificate_pem = *leaf + home.authority.certificate_pem();
+  // The authority travels with the leaf: who enrols knows its fingerprint and nothing else. What
+  // stands above it is for whoever trusts an institution's root.
+  home.server_certificate_pem = *leaf + home.authority.chain_pem();
   CONSILIUM_TRY(disk::ReplaceFile(home.folder / "server.key", home.server_key_pem, 0600));
   return disk::ReplaceFile(home.folder / "server.crt", home.server_certificate_pem, 0644);
 }
@@ -82,7 +83,8 @@ std::string Home::enrol_address() const {
   return Address(options.hosts.front(), options.enrol_port);
 }
 
-Result<Home> InitHome(const fs::path& folder, const HomeOptions& options, std::int64_t now_s) {
+Result<Home> InitHome(const fs::path& folder, const HomeOptions& options, std::int64_t now_s,
+                      const std::optional<OwnAuthority>& own) {
   CONSILIUM_TRY(CheckOptions(options));
   std::error_code error;
   if (fs::exists(folder / "coordinator.json", error)) {
@@ -97,14 +99,17 @@ Result<Home> InitHome(const fs::path& folder, const HomeOptions& options, std::i
                 folder.string() + ": it is not empty; name a new folder for the coordinator");
   }
   const auto make = [&]() -> Result<Home> {
-    auto authority = identity::Authority::Create(options.name, now_s, kAuthorityYears);
+    auto authority = own ? identity::Authority::Load(own->chain_pem, own->key_pem)
+                         : identity::Authority::Create(options.name, now_s, kAuthorityYears);
     CONSILIUM_TRY(authority);
+    if (own) {
+      CONSILIUM_TRY(authority->CheckChain(options.hosts, now_s));
+    }
     auto signing = federation::SigningKey::Generate();
     CONSILIUM_TRY(signing);
     Home home{folder, options, std::move(*authority), std::move(*signing), {}, {}};
     CONSILIUM_TRY(disk::ReplaceFile(folder / "authority.key", home.authority.key_pem(), 0600));
-    CONSILIUM_TRY(
-        disk::ReplaceFile(folder / "authority.crt", home.authority.certificate_pem(), 0644));
+    CONSILIUM_TRY(disk::ReplaceFile(folder / "authority.crt", home.authority.chain_pem(), 0644));
     CONSILIUM_TRY(disk::ReplaceFile(folder / "signing.key", SeedText(home.signing), 0600));
     CONSILIUM_TRY(NewServerCertificate(home, now_s));
     CONSILIUM_TRY(disk::MakeFolder(home.spool_path(), 0700));

@@ -7,12 +7,13 @@
 //   spool/                        large answers while they arrive; emptied at start
 //
 // Keys are 0600 and the folder 0700; what others can read is refused with the chmod to run. An
-// institution's own authority can be put in place of authority.crt and authority.key.
+// institution's own authority may issue instead: authority.crt then holds its chain.
 #pragma once
 
 #include <cstdint>
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -30,12 +31,19 @@ struct HomeOptions {
   std::uint16_t enrol_port = 0;    // tokens
 };
 
+// What an institution gives: an issuing certificate, its unlocked key, and the chain above it.
+struct OwnAuthority {
+  std::string
+      chain_pem;  // the issuing certificate first, then each one's issuer; the root may be left out
+  std::string key_pem;
+};
+
 struct Home {
   std::filesystem::path folder;
   HomeOptions options;
   identity::Authority authority;
   federation::SigningKey signing;
-  std::string server_certificate_pem;  // the leaf, then the authority's
+  std::string server_certificate_pem;  // the leaf, then the authority's chain
   std::string server_key_pem;
 
   [[nodiscard]] std::filesystem::path store_path() const { return folder / "store.db"; }
@@ -45,11 +53,13 @@ struct Home {
   [[nodiscard]] std::string enrol_address() const;
 };
 
-// Makes the folder and everything in it; nothing is left if it fails.
+// Makes the folder and everything in it; nothing is left if it fails. The authority is made too,
+// unless there is an `own` one, whose chain is checked (identity::Authority::CheckChain).
 // Errors: kAlreadyExists (there is a coordinator in the folder), kInvalidArgument (hosts, ports),
-// kUnavailable (the disk).
+// kUnavailable (the disk); those of Authority::Load and CheckChain.
 [[nodiscard]] Result<Home> InitHome(const std::filesystem::path& folder, const HomeOptions& options,
-                                    std::int64_t now_s);
+                                    std::int64_t now_s,
+                                    const std::optional<OwnAuthority>& own = std::nullopt);
 
 // Reads the folder; makes a new server certificate if the old one has less than a third of its life
 // left or the hosts changed. Errors: kNotFound (no coordinator there: names the command),

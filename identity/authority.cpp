@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <array>
+#include <iterator>
 
 #include "identity/x509.h"
 
@@ -14,8 +15,10 @@ namespace consilium::identity {
 struct Authority::State {
   CertificateFacts facts;
   std::string certificate_pem;
+  std::string chain_pem;
   std::string key_pem;
   x509::Certificate certificate;
+  std::vector<x509::Certificate> above;
   x509::Key key;
 
   State() = default;
@@ -171,9 +174,16 @@ Result<Authority> Authority::Load(std::string_view certificate_pem, std::string_
   }
   auto state = std::make_shared<State>();
   state->facts = std::move(*facts);
-  state->certificate_pem = certificate_pem;
+  for (const auto& one : *certificates) {
+    const auto pem = x509::WriteCertificate(one.get());
+    CONSILIUM_TRY(pem);
+    if (state->certificate_pem.empty()) state->certificate_pem = *pem;
+    state->chain_pem += *pem;
+  }
   state->key_pem = key_pem;
   state->certificate = std::move(certificates->front());
+  state->above.assign(std::make_move_iterator(certificates->begin() + 1),
+                      std::make_move_iterator(certificates->end()));
   state->key = std::move(*key);
   return Authority(std::move(state));
 }
@@ -219,7 +229,9 @@ Result<std::string> Authority::Issue(std::string_view request_pem, const Grant& 
       !AddExtension(c, issuer, NID_ext_key_usage,
                     server ? "serverAuth,clientAuth" : "clientAuth") ||
       !AddExtension(c, issuer, NID_subject_key_identifier, "hash") ||
-      !AddExtension(c, issuer, NID_authority_key_identifier, "keyid") ||
+      // Nothing to point at where an institution's certificate names no key.
+      (X509_get0_subject_key_id(issuer) != nullptr &&
+       !AddExtension(c, issuer, NID_authority_key_identifier, "keyid")) ||
       (server && !AddHosts(c, grant.hosts)) ||
       X509_sign(c, state_->key.get(), x509::SigningDigest(state_->key.get())) <= 0) {
     return Fail(ErrorCode::kInternal, "OpenSSL could not issue a certificate for " + grant.name);
@@ -227,7 +239,73 @@ Result<std::string> Authority::Issue(std::string_view request_pem, const Grant& 
   return x509::WriteCertificate(c);
 }
 
+Result<void> Authority::CheckChain(const std::vector<std::string>& hosts,
+                                   std::int64_t now_s) const {
+  const x509::QuietErrors quiet;
+  CONSILIUM_TRY(CheckNow(now_s));
+  std::vector<X509*> chain = {state_->certificate.get()};
+  for (const auto& one : state_->above) chain.push_back(one.get());
+  const auto wrong = [](ErrorCode code, std::size_t place, std::string_view what) {
+    return Fail(code, fmt::format("authority: certificate {} of the chain{}", place + 1, what));
+  };
+  std::string between, top;
+  for (std::size_t i = 0; i < chain.size(); ++i) {
+    X509* one = chain[i];
+    if (X509_check_ca(one) != 1 || (X509_get_key_usage(one) & KU_KEY_CERT_SIGN) == 0) {
+      return wrong(ErrorCode::kInvalidArgument, i,
+                   " may not sign certificates (basic constraints, key usage); expected the "
+                   "authorities only, the issuing one first");
+    }
+    auto pem = x509::WriteCertificate(one);
+    CONSILIUM_TRY(pem);
+    const auto read = ReadCertificate(*pem);
+    CONSILIUM_TRY(read);
+    const std::string name = ", " + Quoted(read->name) + ": ";
+    if (now_s < read->not_before_s || now_s > read->not_after_s) {
+      return wrong(
+          ErrorCode::kFailedPrecondition, i,
+          fmt::format("{}it is valid from {} to {}, and it is {}; ask for a new one, or check the "
+                      "clock",
+                      name, UtcText(read->not_before_s), UtcText(read->not_after_s),
+                      UtcText(now_s)));
+    }
+    if (i > 0 && (X509_check_issued(one, chain[i - 1]) != X509_V_OK ||
+                  X509_verify(chain[i - 1], X509_get0_pubkey(one)) != 1)) {
+      return wrong(ErrorCode::kInvalidArgument, i,
+                   name +
+                       "it did not sign the certificate before it; expected the issuing one first, "
+                       "then each one's own issuer");
+    }
+    const long allowed = X509_get_pathlen(one);  // -1: as many as there are
+    if (allowed >= 0 && static_cast<std::size_t>(allowed) < i) {
+      return wrong(
+          ErrorCode::kInvalidArgument, i,
+          fmt::format("{}it allows {} authorities below it (path length), the chain has {}; "
+                      "ask for an issuing certificate nearer to it",
+                      name, allowed, i));
+    }
+    if (i > 0) between += top;
+    top = std::move(*pem);
+  }
+  const auto key = GenerateKey();
+  CONSILIUM_TRY(key);
+  for (const Role role : {Role::kCoordinator, Role::kSite}) {
+    const bool server = role == Role::kCoordinator;
+    const auto request = MakeRequest(*key, "trial", role);
+    CONSILIUM_TRY(request);
+    const auto leaf =
+        Issue(*request, {"trial", role, now_s, 1, server ? hosts : std::vector<std::string>{}});
+    CONSILIUM_TRY(leaf);
+    if (auto good = CheckIssued(*leaf + between, top, now_s); !good) {
+      return tl::unexpected<Error>(
+          Within("authority: what it would issue is of no use", std::move(good).error()));
+    }
+  }
+  return {};
+}
+
 const std::string& Authority::certificate_pem() const { return state_->certificate_pem; }
+const std::string& Authority::chain_pem() const { return state_->chain_pem; }
 const std::string& Authority::key_pem() const { return state_->key_pem; }
 const CertificateFacts& Authority::facts() const { return state_->facts; }
 

@@ -1,4 +1,5 @@
-// The coordinator's own certificate authority: one self-signed P-256 key that signs its members.
+// The coordinator's own certificate authority: one self-signed P-256 key that signs its members; or
+// an issuing authority that an institution gives it, with the chain above it.
 //
 // It may sign leaves only (path length 0), copies nothing from a request but the public key, and
 // issues what the caller expected or nothing. Source: RFC 5280, sections 4.1 and 4.2.
@@ -39,7 +40,8 @@ class Authority {
   // Errors: kInvalidArgument, kUnavailable (no entropy).
   [[nodiscard]] static Result<Authority> Create(std::string_view organisation, std::int64_t now_s,
                                                 int years);
-  // One made before, or one of the institution's own. `key_pem` unlocked.
+  // One made before, or one of the institution's own: its certificate first, what may follow is the
+  // chain above it (CheckChain). `key_pem` unlocked.
   // Errors: kInvalidArgument (either cannot be read; not an authority), kFailedPrecondition (the
   // key is locked, or is not this certificate's).
   [[nodiscard]] static Result<Authority> Load(std::string_view certificate_pem,
@@ -53,7 +55,19 @@ class Authority {
   // key), kFailedPrecondition (the authority is not valid at now_s), kUnavailable (no entropy).
   [[nodiscard]] Result<std::string> Issue(std::string_view request_pem, const Grant& grant) const;
 
+  // That what it will issue is good in the eyes of whoever trusts the top of its chain: every
+  // certificate is an authority's and valid at now_s, each was signed by the one that follows and
+  // allows so many below it (RFC 5280, 4.2.1.9), and a coordinator's certificate for `hosts` and a
+  // site's, issued for the trial, pass CheckIssued (name constraints, uses, strengths).
+  // Errors: kInvalidArgument (names the certificate by its place and name, and what to correct),
+  // kFailedPrecondition (not valid yet, or expired), those of CheckIssued.
+  [[nodiscard]] Result<void> CheckChain(const std::vector<std::string>& hosts,
+                                        std::int64_t now_s) const;
+
+  // The issuing certificate alone: what members trust.
   [[nodiscard]] const std::string& certificate_pem() const;
+  // It, and what stands above it: what a listener shows behind its own certificate.
+  [[nodiscard]] const std::string& chain_pem() const;
   // The secret itself, unlocked, for the file that keeps it (mode 0600) and for nothing else.
   [[nodiscard]] const std::string& key_pem() const;
   [[nodiscard]] const CertificateFacts& facts() const;

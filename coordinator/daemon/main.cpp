@@ -15,6 +15,8 @@
 #include "coordinator/home.h"
 #include "coordinator/hub.h"
 #include "coordinator/server.h"
+#include "disk/files.h"
+#include "identity/certificate.h"
 #include "identity/names.h"
 #include "identity/tls13.h"
 #include "program/program.h"
@@ -46,6 +48,7 @@ struct Arguments {
   bool json = false;
   HomeOptions home{"", {}, 8443, 8444};
   std::string lead;
+  std::string authority, authority_key;
   std::string listen = "0.0.0.0";
   std::uint16_t health_port = 0;
   std::int64_t stall_s = 60;
@@ -87,8 +90,20 @@ Result<std::string> LocalToken(const fs::path& folder, const std::string& name,
   return (*hub)->Invite(operator_here, name, role, hours * 3600, nullptr);
 }
 
+// The institution's files, if they were named.
+Result<std::optional<OwnAuthority>> OwnAuthorityOf(const Arguments& arguments) {
+  if (arguments.authority.empty()) return std::nullopt;
+  auto chain = disk::ReadFile(arguments.authority, identity::kCertificatePemBytesMax);
+  CONSILIUM_TRY(chain);
+  auto key = disk::ReadSecret(arguments.authority_key);
+  CONSILIUM_TRY(key);
+  return OwnAuthority{std::move(*chain), std::move(*key)};
+}
+
 int Init(const Arguments& arguments) {
-  const auto home = InitHome(arguments.folder, arguments.home, program::UnixMs() / 1000);
+  const auto own = OwnAuthorityOf(arguments);
+  if (!own) return Told(arguments, own.error());
+  const auto home = InitHome(arguments.folder, arguments.home, program::UnixMs() / 1000, *own);
   if (!home) return Told(arguments, home.error());
   const auto token = LocalToken(arguments.folder, arguments.lead, "lead", arguments.hours);
   if (!token) return Told(arguments, token.error());
@@ -240,6 +255,12 @@ int Main(int argc, char** argv) {
   init->add_option("--enrol-port", arguments.home.enrol_port, "Port for enrolment (token)")
       ->capture_default_str();
   init->add_option("--lead", arguments.lead, "Name of the first lead")->required();
+  auto* authority = init->add_option(
+      "--authority", arguments.authority,
+      "An institution's issuing certificate and the chain above it, PEM; default: one is made");
+  init->add_option("--authority-key", arguments.authority_key, "Its key, unlocked PEM, 0600")
+      ->needs(authority);
+  authority->needs("--authority-key");
   init->add_option("--hours", arguments.hours, "How long the lead's token is good")
       ->capture_default_str();
 

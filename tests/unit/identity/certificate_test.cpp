@@ -155,6 +155,131 @@ TEST(Authority, IsTheSameAfterItWasKept) {
       ErrorCode::kFailedPrecondition, {"locked"});
 }
 
+Authority Loaded(const std::string& chain_pem, const std::string& key_pem) {
+  auto authority = Authority::Load(chain_pem, key_pem);
+  CONSILIUM_CHECK(authority.has_value(), authority.error().message);
+  return std::move(*authority);
+}
+// A corporate root, and an issuing authority below it that a coordinator is given.
+struct Institution {
+  Made root_made, issuing_made;
+  Member root, issuing;
+
+  Institution() {
+    root_made.subject = {{"CN", "Hospital root"}};
+    root_made.extensions = {{NID_basic_constraints, "critical,CA:TRUE,pathlen:1"},
+                            {NID_key_usage, "critical,keyCertSign,cRLSign"}};
+    issuing_made = root_made;
+    issuing_made.subject = {{"CN", "Hospital issuing"}};
+    issuing_made.extensions[0].second = "critical,CA:TRUE,pathlen:0";
+    Remake();
+  }
+  // After a change of what is made.
+  void Remake() {
+    root = Make(root_made);
+    issuing_made.issuer_pem = root.certificate_pem;
+    issuing_made.issuer_key_pem = root.key_pem;
+    issuing = Make(issuing_made);
+  }
+  [[nodiscard]] Authority Load() const {
+    return Loaded(issuing.certificate_pem + root.certificate_pem, issuing.key_pem);
+  }
+};
+const std::vector<std::string> kHosts = {"coordinator.example.org", "192.0.2.7"};
+
+TEST(CheckChain, TakesAnInstitutionsIssuingAuthorityWithOrWithoutItsRoot) {
+  const Institution institution;
+  const Authority authority = institution.Load();
+  EXPECT_TRUE(authority.CheckChain(kHosts, kNowS).has_value());
+  EXPECT_EQ(authority.facts().name, "Hospital issuing");
+  EXPECT_EQ(authority.certificate_pem(), institution.issuing.certificate_pem);
+  EXPECT_EQ(authority.chain_pem(),
+            institution.issuing.certificate_pem + institution.root.certificate_pem);
+  const Authority alone = Loaded(institution.issuing.certificate_pem, institution.issuing.key_pem);
+  EXPECT_TRUE(alone.CheckChain(kHosts, kNowS).has_value());
+  EXPECT_TRUE(NewAuthority().CheckChain(kHosts, kNowS).has_value());
+}
+
+TEST(CheckChain, WhatItIssuesIsGoodForWhoTrustsTheRootOrTheIssuing) {
+  const Institution institution;
+  const Authority authority = institution.Load();
+  const Member site = Enrol(authority, For("MUMC", Role::kSite, 1));
+  EXPECT_TRUE(CheckIssued(site.certificate_pem, authority.certificate_pem(), kNowS).has_value());
+  const std::string shown = site.certificate_pem + authority.certificate_pem();
+  EXPECT_TRUE(CheckIssued(shown, institution.root.certificate_pem, kNowS).has_value());
+  EXPECT_EQ(OpenSslVerdict(site.certificate_pem, institution.root.certificate_pem,
+                           X509_PURPOSE_SSL_CLIENT, kNowS),
+            X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY);
+}
+
+TEST(CheckChain, RefusesAnotherOrderAndAStrangersRoot) {
+  const Institution institution, other;
+  ExpectError(
+      Authority::Load(institution.root.certificate_pem + institution.issuing.certificate_pem,
+                      institution.issuing.key_pem),
+      ErrorCode::kFailedPrecondition, {"another certificate"});
+  const Authority stranger =
+      Loaded(institution.issuing.certificate_pem + other.root.certificate_pem,
+             institution.issuing.key_pem);
+  ExpectError(stranger.CheckChain(kHosts, kNowS), ErrorCode::kInvalidArgument,
+              {"certificate 2", "Hospital root", "did not sign"});
+}
+
+TEST(CheckChain, HoldsThePathLength) {
+  Institution institution;
+  institution.root_made.extensions[0].second = "critical,CA:TRUE,pathlen:0";
+  institution.Remake();
+  ExpectError(institution.Load().CheckChain(kHosts, kNowS), ErrorCode::kInvalidArgument,
+              {"certificate 2", "Hospital root", "allows 0 authorities", "has 1"});
+}
+
+TEST(CheckChain, RefusesARootThatMayNotSignCertificates) {
+  for (const char* basic : {"critical,CA:FALSE", "critical,CA:TRUE"}) {
+    Institution institution;
+    institution.root_made.extensions = {{NID_basic_constraints, basic},
+                                        {NID_key_usage, "critical,cRLSign"}};
+    institution.Remake();
+    ExpectError(institution.Load().CheckChain(kHosts, kNowS), ErrorCode::kInvalidArgument,
+                {"certificate 2", "may not sign certificates"});
+  }
+}
+
+TEST(CheckChain, EveryCertificateMustBeValidNow) {
+  Institution institution;
+  const Authority authority = institution.Load();
+  const std::int64_t first = kNowS - kDayS, last = kNowS + kDayS;
+  EXPECT_TRUE(authority.CheckChain(kHosts, first).has_value());
+  ExpectError(authority.CheckChain(kHosts, first - 1), ErrorCode::kFailedPrecondition,
+              {"certificate 1", "Hospital issuing", "valid from"});
+  ExpectError(authority.CheckChain(kHosts, last + 1), ErrorCode::kFailedPrecondition,
+              {"certificate 1", "ask for a new one"});
+  institution.root_made.not_after_s = kNowS - 1;
+  institution.Remake();
+  ExpectError(institution.Load().CheckChain(kHosts, kNowS), ErrorCode::kFailedPrecondition,
+              {"certificate 2", "Hospital root"});
+}
+
+TEST(CheckChain, FindsConstraintsThatWouldMakeWhatItIssuesUseless) {
+  Institution names;
+  names.issuing_made.extensions.emplace_back(NID_name_constraints,
+                                             "critical,permitted;DNS:hospital.example");
+  names.Remake();
+  ExpectError(names.Load().CheckChain(kHosts, kNowS), ErrorCode::kPermissionDenied,
+              {"of no use", "permitted subtree"});
+  EXPECT_TRUE(names.Load().CheckChain({"consilium.hospital.example"}, kNowS).has_value());
+
+  Institution servers_only;
+  servers_only.issuing_made.extensions.emplace_back(NID_ext_key_usage, "serverAuth");
+  servers_only.Remake();
+  ExpectError(servers_only.Load().CheckChain(kHosts, kNowS), ErrorCode::kPermissionDenied,
+              {"of no use", "TLS client"});
+
+  Institution sha1;
+  sha1.issuing_made.digest = EVP_sha1();
+  sha1.Remake();
+  EXPECT_FALSE(sha1.Load().CheckChain(kHosts, kNowS).has_value());
+}
+
 TEST(Issue, SaysExactlyWhatWasGranted) {
   const Authority authority = NewAuthority();
   for (const Role role : {Role::kSite, Role::kLead, Role::kAuditor, Role::kCoordinator}) {
