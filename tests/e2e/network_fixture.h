@@ -39,6 +39,7 @@ class Process {
   Process(const Process&) = delete;
   Process& operator=(const Process&) = delete;
 
+  [[nodiscard]] pid_t pid() const { return pid_; }
   [[nodiscard]] bool Running();
   // Waits for its end: the exit code, -1 after a signal, nothing when the time is over.
   [[nodiscard]] std::optional<int> Exit(int seconds = kWaitSeconds);
