@@ -63,7 +63,8 @@ install(FILES ${CMAKE_BINARY_DIR}/web/THIRD_PARTY_LICENSES.txt DESTINATION share
 set(CPACK_GENERATOR DEB)
 set(CPACK_PACKAGE_NAME consilium)
 set(CPACK_PACKAGE_VERSION ${PROJECT_VERSION})
-set(CPACK_PACKAGE_CONTACT "Consilium <consilium@example.org>" CACHE STRING "Maintainer of the packages: Name <address>")
+set(CONSILIUM_PACKAGE_CONTACT "Consilium <consilium@example.org>" CACHE STRING "Maintainer of the packages: Name <address>")
+set(CPACK_PACKAGE_CONTACT ${CONSILIUM_PACKAGE_CONTACT})
 set(CPACK_PACKAGING_INSTALL_PREFIX /usr)
 set(CPACK_SET_DESTDIR ON)  # /etc and /lib are not below the prefix
 set(CPACK_INSTALL_PREFIX /usr)

@@ -20,8 +20,9 @@ done
 if [[ -z "${CONSILIUM_BUILD:-}" ]]; then
   (cd "$root" && cmake --preset packages && cmake --build --preset packages)
 fi
-"$root/deploy/packages/generate.sh" "$build/bin" "$build/package_files" \
-  "$(sed -n 's/^CMAKE_PROJECT_VERSION:STATIC=//p' "$build/CMakeCache.txt")"
+cached() { sed -n "s/^$1:[A-Z]*=//p" "$build/CMakeCache.txt"; }
+CONSILIUM_PACKAGE_CONTACT="$(cached CONSILIUM_PACKAGE_CONTACT)" "$root/deploy/packages/generate.sh" \
+  "$build/bin" "$build/package_files" "$(cached CMAKE_PROJECT_VERSION)"
 mkdir -p "$out"
 rm -f -- "$out"/consilium*.deb
 # Files of a package are for everybody to read, whoever builds it.

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # What the packages hold that is made from the programs: manual pages, completions; and the changelog.
 #
-#   generate.sh BIN OUT VERSION
+#   CONSILIUM_PACKAGE_CONTACT='Name <address>' generate.sh BIN OUT VERSION
 #
 # Needs help2man. Dates are those of the last commit (or SOURCE_DATE_EPOCH), so that the same sources
 # make the same files.
@@ -37,5 +37,5 @@ consilium ($version) bookworm; urgency=medium
 
   * Changes: CHANGELOG.md of the sources.
 
- -- ${CONSILIUM_PACKAGE_CONTACT:-Consilium <consilium@example.org>}  $(date -R -u -d "@$SOURCE_DATE_EPOCH")
+ -- $CONSILIUM_PACKAGE_CONTACT  $(date -R -u -d "@$SOURCE_DATE_EPOCH")
 END
