@@ -33,10 +33,23 @@ using Stream = grpc::ClientReaderWriter<v1::FromSite, v1::ToSite>;
 
 constexpr auto kLookAtDecisions = std::chrono::milliseconds(500);
 constexpr int kMissedBeats = 4;  // a coordinator that is silent for so many is gone
+// What a coordinator may make this site keep, or write, before it is left alone for a while.
+constexpr std::size_t kWaitingBytesMax = std::size_t{256} << 20;
+constexpr std::size_t kOpenStudiesMax = 256;
+constexpr int kRefusalsMax = 50;  // in one connection
 
 // Trouble of this machine that passes (a full disk, a lock): nothing is refused, it is tried again.
 bool Passes(const Error& error) {
   return error.code == ErrorCode::kUnavailable || error.code == ErrorCode::kResourceExhausted;
+}
+
+// What a message takes while it waits for the worker.
+std::size_t BytesOf(const wire::ToSite& message) {
+  std::size_t bytes = 1024;
+  if (const auto* part = std::get_if<wire::RecordPart>(&message)) bytes += part->data.size();
+  if (const auto* offer = std::get_if<wire::Offer>(&message)) bytes += offer->submission.size();
+  if (const auto* ask = std::get_if<wire::Ask>(&message)) bytes += 320 * ask->roster.size();
+  return bytes;
 }
 
 std::string Short(const Digest& digest) { return Hex(digest).substr(0, 16); }
@@ -91,7 +104,10 @@ struct Agent::Impl {
     std::uint64_t connection = 0;
     std::optional<wire::ToSite> message;  // none: a connection was welcomed
   };
-  std::deque<Work> work;  // guarded by `mutex`
+  std::deque<Work> work;           // guarded by `mutex`
+  std::size_t waiting_bytes = 0;   // of it; guarded by `mutex`
+  std::uint64_t refused_over = 0;  // the connection that `refusals` counts; the worker's
+  int refusals = 0;
 
   [[nodiscard]] std::string Where() const { return "site " + config.site; }
 
@@ -265,6 +281,13 @@ struct Agent::Impl {
       Tell(id, studies.at(id));
       return {};
     }
+    if (studies.size() >= kOpenStudiesMax) {
+      return Fail(
+          ErrorCode::kResourceExhausted,
+          fmt::format("study {}: {} studies are open here, which is the most; reject or end "
+                      "one first",
+                      study->name, kOpenStudiesMax));
+    }
     const auto added = store.AddStudy(*submission, program::UnixMs());
     CONSILIUM_TRY(added);
     if (*added) {
@@ -298,6 +321,12 @@ struct Agent::Impl {
     if (found == studies.end() || !found->second.agent) return {};
     OneStudy& one = found->second;
     if (part.offset == 0) one.record.clear();
+    if (part.size > one.agent->RecordBytesMax()) {
+      return Fail(ErrorCode::kPermissionDenied,
+                  fmt::format("study {}: a record of {} bytes was announced; nothing above {} can "
+                              "follow from what is asked",
+                              one.study.name, part.size, one.agent->RecordBytesMax()));
+    }
     if (part.offset != one.record.size()) {
       return Fail(ErrorCode::kInvalidArgument,
                   fmt::format("study {}: part at {} of a record, expected {}", one.study.name,
@@ -445,7 +474,14 @@ struct Agent::Impl {
           },
           *one.message);
     }
-    if (!done) spdlog::error("{}: {}", Name(done.error().code), done.error().message);
+    if (done) return;
+    spdlog::error("{}: {}", Name(done.error().code), done.error().message);
+    if (Passes(done.error())) return;
+    if (std::exchange(refused_over, one.connection) != one.connection) refusals = 0;
+    if (++refusals < kRefusalsMax) return;
+    spdlog::error("the coordinator was refused {} times over one connection; leaving it",
+                  kRefusalsMax);
+    BreakOff();
   }
 
   void LookAtDecisions() {
@@ -498,6 +534,7 @@ struct Agent::Impl {
         if (!work.empty()) {
           next = std::move(work.front());
           work.pop_front();
+          if (next->message) waiting_bytes -= BytesOf(*next->message);
         }
       }
       if (next) Do(*next);
@@ -549,6 +586,7 @@ struct Agent::Impl {
       context = &call;
       ++connection;
       work.clear();
+      waiting_bytes = 0;
     }
     const std::unique_ptr<Stream> open = stub->Work(&call);
     hello.versions.engine = study::kEngineVersion;
@@ -570,7 +608,20 @@ struct Agent::Impl {
       }
       const std::lock_guard lock(mutex);
       heard = Clock::now();
-      if (const auto* welcome = std::get_if<wire::Welcome>(&*message)) {
+      if (waiting_bytes + BytesOf(*message) > kWaitingBytesMax) {
+        wrong = {ErrorCode::kResourceExhausted,
+                 fmt::format("the coordinator sends more than this site takes in: {} bytes wait",
+                             waiting_bytes)};
+        call.TryCancel();
+        break;
+      }
+      const auto* welcome = std::get_if<wire::Welcome>(&*message);
+      if (welcome != nullptr && welcomed) {
+        wrong = {ErrorCode::kInvalidArgument, "a second welcome in one stream"};
+        call.TryCancel();
+        break;
+      }
+      if (welcome != nullptr) {
         beat_ms = config.network.beat_ms.value_or(welcome->beat_ms);
         const std::int64_t skew = program::UnixMs() - welcome->unix_ms;
         if (std::abs(skew) > 60'000)
@@ -581,6 +632,7 @@ struct Agent::Impl {
         heard = Clock::now();
         work.push_back({connection, std::nullopt});
       } else if (!std::holds_alternative<wire::CoordinatorBeat>(*message)) {
+        waiting_bytes += BytesOf(*message);
         work.push_back({connection, std::move(*message)});
       }
       changed.notify_all();

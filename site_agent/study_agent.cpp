@@ -6,6 +6,7 @@
 #include <set>
 #include <utility>
 
+#include "federation/fixed_point.h"
 #include "federation/log.h"
 #include "site_agent/plan.h"
 #include "study/program.h"
@@ -292,6 +293,16 @@ Result<void> StudyAgent::Restart(std::uint32_t attempt, std::string_view why) {
 }
 
 wire::Position StudyAgent::position() const { return {impl_->id, impl_->attempt, impl_->records}; }
+
+std::uint64_t StudyAgent::RecordBytesMax() const {
+  // Of a header, above all its columns' names; of an entry, what stands beside the total.
+  std::uint64_t most = std::uint64_t{64} << 20;
+  if (impl_->joined) {
+    most += federation::ByteCount(impl_->joined->replay->layout());
+    most += impl_->submission.members.size() * wire::kReleaseBytesMax;
+  }
+  return most;
+}
 
 std::string StudyAgent::Doing() const {
   if (!impl_->joined) return "waiting for the study to begin";

@@ -75,6 +75,8 @@ class StudyAgent {
   [[nodiscard]] Result<void> Restart(std::uint32_t attempt, std::string_view why);
 
   [[nodiscard]] wire::Position position() const;
+  // No record that can follow now is larger: a header, or the total that the question asks for.
+  [[nodiscard]] std::uint64_t RecordBytesMax() const;
   // What is done now, in the words that may go out: "computing round 17".
   [[nodiscard]] std::string Doing() const;
   // The last total was taken: nothing more will be asked.
