@@ -241,7 +241,7 @@ std::unique_ptr<Process> Network::Watch(const std::string& study) {
                        scratch_ / ("watch-" + study)});
 }
 
-void Network::Start(const std::vector<std::string>& asks) {
+void Network::Start() {
   ASSERT_NO_FATAL_FAILURE(ChoosePorts(ports_));
   const Json made =
       LastLine(Run({CONSILIUM_COORDINATOR_BINARY, "--folder", "c", "init", "--name", "Loopback",
@@ -251,14 +251,16 @@ void Network::Start(const std::vector<std::string>& asks) {
   ASSERT_TRUE(Until([&] { return Listens(ports_[2]); })) << scratch_.Read("coordinator.log");
   ASSERT_EQ(Anna({"key", "enroll", made.value("token", "")}).exit_code, 0);
   lead_key_ = LastLine(Anna({"key", "show", "--json"})).value("key", "");
+  const std::vector<std::string>& asks = options_.asks;
   char digit = 'a';
-  for (const testing::SmallHospital& hospital : testing::SmallHospitals()) {
+  for (const testing::SmallHospital& hospital : options_.hospitals) {
     const std::string& site = hospital.name;
     sites_.push_back(site);
     scratch_.Write(site + ".csv", testing::SmallCsv(hospital.cases));
     // The key of the folds stands in the file, so that `simulate` draws the same folds.
     scratch_.Write(site + ".yaml", testing::SmallCohortYaml(site) + "site_key: \"" +
-                                       std::string(32, digit++) + "\"\n");
+                                       std::string(32, digit) + "\"\n");
+    digit = digit == 'z' ? 'a' : static_cast<char>(digit + 1);
     WriteSite(site, std::count(asks.begin(), asks.end(), site) > 0);
     const Told enrolled = AtSite(site, {"enroll", Invite(site)});
     ASSERT_EQ(enrolled.exit_code, 0) << enrolled.err;
@@ -268,7 +270,9 @@ void Network::Start(const std::vector<std::string>& asks) {
 
 void Network::WriteSite(const std::string& site, bool asks, const std::string& folder) {
   const std::string policy =
-      asks ? "{approve: ask}" : fmt::format("{{approve: lead, leads: [{}]}}", lead_key_);
+      asks ? "{approve: ask}"
+           : fmt::format("{{approve: lead, leads: [{}]{}}}", lead_key_,
+                         options_.policy.empty() ? "" : ", " + options_.policy);
   scratch_.Write((folder.empty() ? site : folder) + "/site.yaml",
                  fmt::format("site: {0}\nstate: state\n"
                              "cohorts: [{{file: ../{0}.yaml, data: ..}}]\n"
@@ -282,23 +286,29 @@ std::string Network::Invite(const std::string& site) {
 
 void Network::StartCoordinator() {
   coordinator_.reset();
-  coordinator_ = std::make_unique<Process>(
-      Process::Options{{CONSILIUM_COORDINATOR_BINARY, "--folder", "c", "serve", "--listen",
-                        "127.0.0.1", "--health-port", std::to_string(ports_[2])},
-                       {},
-                       scratch_.path(),
-                       scratch_ / "coordinator.log",
-                       scratch_ / "coordinator.log"});
+  std::vector<std::string> command = options_.serve;
+  for (const std::string& one :
+       {std::string("--folder"), std::string("c"), std::string("serve"), std::string("--listen"),
+        std::string("127.0.0.1"), std::string("--health-port"), std::to_string(ports_[2])})
+    command.push_back(one);
+  for (const std::string& one : options_.serve_options) command.push_back(one);
+  coordinator_ = std::make_unique<Process>(Process::Options{std::move(command),
+                                                            {},
+                                                            scratch_.path(),
+                                                            scratch_ / "coordinator.log",
+                                                            scratch_ / "coordinator.log"});
 }
 
 void Network::StartSite(const std::string& site) {
   agents_[site].reset();
-  agents_[site] = std::make_unique<Process>(
-      Process::Options{{CONSILIUM_SITE_BINARY, "--config", site + "/site.yaml", "run"},
-                       {},
-                       scratch_.path(),
-                       scratch_ / (site + ".log"),
-                       scratch_ / (site + ".log")});
+  std::vector<std::string> command = options_.run;
+  for (const std::string& one : {std::string("--config"), site + "/site.yaml", std::string("run")})
+    command.push_back(one);
+  agents_[site] = std::make_unique<Process>(Process::Options{std::move(command),
+                                                             {},
+                                                             scratch_.path(),
+                                                             scratch_ / (site + ".log"),
+                                                             scratch_ / (site + ".log")});
 }
 
 std::string Network::LogOf(const std::string& site) const { return scratch_.Read(site + ".log"); }

@@ -56,16 +56,27 @@ struct Credentials {
   std::string authority, key, certificate;
 };
 
+struct NetworkOptions {
+  std::vector<std::string> asks;  // sites that wait for a person's word; the others follow the lead
+  std::vector<testing::SmallHospital> hospitals = testing::SmallHospitals();
+  std::string policy;  // more of what sites that follow the lead allow: "allow_public_data: true"
+  // What serves and what runs at a site, with the arguments that come before the program's own.
+  std::vector<std::string> serve = {CONSILIUM_COORDINATOR_BINARY};
+  std::vector<std::string> run = {CONSILIUM_SITE_BINARY};
+  std::vector<std::string> serve_options;  // of `serve` itself: "--stall", "1"
+};
+
 class Network {
  public:
-  // Makes everything and starts the coordinator and all agents; sites in `asks` wait for a person's
-  // word, the others follow the lead. A fatal failure of the test if something does not start.
-  explicit Network(const std::vector<std::string>& asks = {}) { Start(asks); }
+  // Makes everything and starts the coordinator and all agents. A fatal failure of the test if
+  // something does not start.
+  explicit Network(NetworkOptions options = {}) : options_(std::move(options)) { Start(); }
 
   [[nodiscard]] const Scratch& scratch() const { return scratch_; }
   [[nodiscard]] const std::vector<std::string>& sites() const { return sites_; }
   [[nodiscard]] int work_port() const { return ports_[0]; }
   [[nodiscard]] int enrol_port() const { return ports_[1]; }
+  [[nodiscard]] int health_port() const { return ports_[2]; }
 
   // A program run to its end. Anna is the lead.
   [[nodiscard]] Told Anna(const std::vector<std::string>& arguments);
@@ -100,9 +111,10 @@ class Network {
   [[nodiscard]] std::shared_ptr<grpc::Channel> Dial(const Credentials& credentials) const;
 
  private:
-  void Start(const std::vector<std::string>& asks);
+  void Start();
   [[nodiscard]] Told Run(const std::vector<std::string>& command);
 
+  NetworkOptions options_;
   Scratch scratch_;
   std::vector<std::string> sites_;
   int ports_[3] = {};  // work, enrolment, health
