@@ -22,6 +22,8 @@ using identity::Role;
 
 namespace {
 
+constexpr std::size_t kIssuedMax = 4096;
+constexpr std::int64_t kIssuedSeconds = 600;
 constexpr std::int64_t kInviteSecondsMax = 30 * 86'400;
 // How long a study that ended is kept at hand, for sites that have not heard of it.
 constexpr std::int64_t kStudyLingersMs = 60'000;
@@ -260,18 +262,35 @@ std::shared_ptr<SiteStream> Hub::FindStream(const std::string& site) {
 
 // ---- who calls
 
+// Who signed a certificate is looked at every ten minutes, since a site calls in every round; its
+// end and its place in the register every time.
+Result<identity::CertificateFacts> Hub::FactsOf(std::string_view certificate_pem,
+                                                std::int64_t now_s) {
+  {
+    const std::lock_guard lock(issued_mutex_);
+    const auto found = issued_.find(certificate_pem);
+    if (found != issued_.end() && now_s - found->second.checked_s < kIssuedSeconds &&
+        now_s >= found->second.checked_s && now_s <= found->second.facts.not_after_s)
+      return found->second.facts;
+  }
+  CONSILIUM_TRY(identity::CheckIssued(certificate_pem, home_.authority.certificate_pem(), now_s));
+  auto facts = identity::ReadCertificate(certificate_pem);
+  CONSILIUM_TRY(facts);
+  if (!facts->role) return Fail(ErrorCode::kPermissionDenied, "it names no owner and role");
+  const std::lock_guard lock(issued_mutex_);
+  if (issued_.size() >= kIssuedMax) issued_.clear();
+  issued_.insert_or_assign(std::string(certificate_pem), Issued{*facts, now_s});
+  return facts;
+}
+
 Result<Caller> Hub::Authenticate(std::string_view certificate_pem, const std::vector<Role>& roles) {
   const auto denied = [&](std::string message) {
     ++refused_calls_;
     return Fail(ErrorCode::kPermissionDenied, std::move(message));
   };
   const std::int64_t now_s = program::UnixMs() / 1000;
-  if (const auto issued =
-          identity::CheckIssued(certificate_pem, home_.authority.certificate_pem(), now_s);
-      !issued)
-    return denied("certificate: " + issued.error().message);
-  const auto facts = identity::ReadCertificate(certificate_pem);
-  if (!facts || !facts->role) return denied("certificate: it names no owner and role");
+  const auto facts = FactsOf(certificate_pem, now_s);
+  if (!facts) return denied("certificate: " + facts.error().message);
   Result<SerialFound> found = [&] {
     const std::lock_guard lock(store_mutex_);
     return store_->FindBySerial(facts->serial);
@@ -303,10 +322,14 @@ Result<std::string> Hub::IssueFor(std::string_view request_pem, std::string_view
   return home_.authority.Issue(request_pem, grant);
 }
 
-Result<wire::Enrolled> Hub::Enroll(const wire::Enrolment& enrolment) {
-  CONSILIUM_TRY(wire::Negotiate(versions(), enrolment.versions));
+Result<wire::Enrolled> Hub::Enroll(const wire::Enrolment& enrolment, std::string_view from) {
+  const auto agreed = wire::Negotiate(versions(), enrolment.versions);
   const auto request = identity::ReadRequest(enrolment.request_pem);
-  CONSILIUM_TRY(request);
+  if (!agreed || !request) {
+    const Error& error = agreed ? request.error() : agreed.error();
+    Refused("enrolment", from, error.message);
+    return tl::unexpected<Error>(error);
+  }
   const std::int64_t now = program::UnixMs();
   std::string certificate_pem;
   Invitation invitation;
@@ -342,8 +365,7 @@ Result<wire::Enrolled> Hub::Enroll(const wire::Enrolment& enrolment) {
     if (!enrolled) {
       ++refused_calls_;
       // Written down as often as it is told: strangers must not fill the disk.
-      if (Refused("enrolment", "a stranger",
-                  fmt::format("as {}: {}", request->name, enrolled.error().message)))
+      if (Refused("enrolment", from, enrolled.error().message))
         (void)store_->AddEvent(now, request->name, "enrolment.refused", enrolled.error().message);
       return tl::unexpected<Error>(enrolled.error());
     }
@@ -418,11 +440,12 @@ Result<void> Hub::Attach(const Caller& caller, const wire::Hello& hello,
       if (thread->HasMember(caller.name)) threads.emplace_back(id, thread);
     }
   }
-  if (before)
-    before->Close({ErrorCode::kAlreadyExists,
-                   fmt::format("site {} has connected again; two agents with one certificate must "
-                               "not run",
-                               caller.name)});
+  if (before) {
+    const std::string why = fmt::format(
+        "site {} has connected again; two agents with one certificate must not run", caller.name);
+    Refused("stream", caller.name, why);
+    before->Close({ErrorCode::kAlreadyExists, why});
+  }
   std::set<Digest> running;
   for (const auto& [id, thread] : threads) {
     running.insert(id);
@@ -508,10 +531,10 @@ Result<void> Hub::Hear(const Caller& caller, const wire::FromSite& message) {
     for (const auto& [id, doing] : beat->doing) {
       auto thread = FindThread(id);
       if (!thread || !thread->HasMember(site)) continue;
-      CONSILIUM_TRY(
-          thread->PostFrom(site, kPieceBytes + doing.size(), [site, doing = doing](StudyHost& host) {
-            host.Seen(site, doing, program::MonotonicMs());
-          }));
+      CONSILIUM_TRY(thread->PostFrom(site, kPieceBytes + doing.size(),
+                                     [site, doing = doing](StudyHost& host) {
+                                       host.Seen(site, doing, program::MonotonicMs());
+                                     }));
     }
   } else if (const auto* word = std::get_if<wire::StudyWord>(&message)) {
     const auto thread = study_of(word->study);
@@ -923,8 +946,9 @@ std::string Hub::Metrics() {
   metric("answer_bytes_total", "counter", "Bytes of words in them", answer_bytes_);
   metric("calls_refused_total", "counter", "Calls refused for who called", refused_calls_);
   metric("members_enrolled_total", "counter", "Enrolments", enrolled_);
-  text += "# HELP consilium_refused_total What was refused, by kind\n"
-          "# TYPE consilium_refused_total counter\n";
+  text +=
+      "# HELP consilium_refused_total What was refused, by kind\n"
+      "# TYPE consilium_refused_total counter\n";
   for (const auto& [kind, count] : guard_.Refused())
     text += fmt::format("consilium_refused_total{{kind=\"{}\"}} {}\n", kind, count);
   return text;

@@ -73,8 +73,9 @@ class Hub {
   [[nodiscard]] Result<Caller> Authenticate(std::string_view certificate_pem,
                                             const std::vector<identity::Role>& roles);
   // Errors: kPermissionDenied, kNotFound, kAlreadyExists, kFailedPrecondition (the token, the
-  // request, the versions), the store's.
-  [[nodiscard]] Result<wire::Enrolled> Enroll(const wire::Enrolment& enrolment);
+  // request, the versions), the store's; told in the log here, with `from`, whoever that is.
+  [[nodiscard]] Result<wire::Enrolled> Enroll(const wire::Enrolment& enrolment,
+                                              std::string_view from);
   [[nodiscard]] Result<std::string> Renew(const Caller& caller, std::string_view request_pem);
 
   [[nodiscard]] static wire::Versions versions();
@@ -132,6 +133,7 @@ class Hub {
   bool Refused(std::string_view kind, std::string_view who, std::string_view why);
   [[nodiscard]] const Home& home() const { return home_; }
   [[nodiscard]] const HubOptions& options() const { return options_; }
+  [[nodiscard]] SpoolRoom& spool_room() { return spool_room_; }
   // Ends every connection and thread; nothing is lost. Called by the destructor too.
   void Stop();
 
@@ -151,12 +153,21 @@ class Hub {
   [[nodiscard]] std::shared_ptr<SiteStream> FindStream(const std::string& site);
   [[nodiscard]] Result<std::string> IssueFor(std::string_view request_pem, std::string_view name,
                                              identity::Role role);
+  [[nodiscard]] Result<identity::CertificateFacts> FactsOf(std::string_view certificate_pem,
+                                                           std::int64_t now_s);
   void Watch();
   void Note(std::string_view who, std::string_view what, std::string_view detail);
 
   Home home_;
   HubOptions options_;
   Guard guard_;
+  SpoolRoom spool_room_;
+  struct Issued {
+    identity::CertificateFacts facts;
+    std::int64_t checked_s = 0;
+  };
+  std::mutex issued_mutex_;
+  std::map<std::string, Issued, std::less<>> issued_;  // by PEM
   std::mutex store_mutex_;
   std::unique_ptr<Store> store_;
   std::mutex mutex_;  // of what stands below; never held while a study or the store is called

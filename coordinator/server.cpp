@@ -51,7 +51,8 @@ std::string NameOf(const grpc::CallbackServerContext& context) {
 grpc::Status Refuse(Hub& hub, const grpc::CallbackServerContext& context, std::string_view kind,
                     const Error& error) {
   const std::string name = NameOf(context);
-  hub.Refused(kind, name, error.message);
+  const bool limit = error.code == ErrorCode::kResourceExhausted;
+  hub.Refused(limit ? "limit" : kind, name, error.message);
   (void)hub.guard().Spend(name, kRefusedCost, program::MonotonicMs());
   return AsStatus(error);
 }
@@ -159,6 +160,12 @@ class WorkReactor : public grpc::ServerBidiReactor<v1::FromSite, v1::ToSite>, pu
 
   void OnReadDone(bool ok) override {
     if (!ok) {
+      // gRPC does not say which; the site is told by its status.
+      if (context_->IsCancelled() && !closing()) {
+        hub_.Refused("stream.cut", caller_.name,
+                     fmt::format("the stream was cut, or a message was above {} bytes",
+                                 wire::kMessageBytesMax));
+      }
       Close({ErrorCode::kUnavailable, "the site closed the stream"});
       return;
     }
@@ -297,6 +304,11 @@ class WorkReactor : public grpc::ServerBidiReactor<v1::FromSite, v1::ToSite>, pu
     StartWrite(&out_);
   }
 
+  [[nodiscard]] bool closing() {
+    const std::lock_guard lock(mutex_);
+    return closing_.has_value();
+  }
+
   void Refuse(const Error& why) {
     (void)coordinator::Refuse(hub_, *context_, "stream", why);
     Close(why);
@@ -397,7 +409,7 @@ class SubmitReactor : public grpc::ServerReadReactor<v1::AnswerPart>, public Tim
       auto head = wire::Decode(part_.head());
       CONSILIUM_TRY(head);
       CONSILIUM_TRY(hub_.ExpectAnswer(caller_, *head));
-      auto spool = Spool::Open(hub_.home().spool_path(), head->size);
+      auto spool = Spool::Open(hub_.home().spool_path(), head->size, hub_.spool_room());
       CONSILIUM_TRY(spool);
       head_ = std::move(*head);
       spool_ = std::move(*spool);
@@ -494,9 +506,12 @@ class EnrolmentService : public v1::Enrolment::CallbackService {
     if (!may) return Reply(hub_, context, may, "enrolment");
     const auto enrolment = wire::Decode(*request);
     if (!enrolment) return Reply(hub_, context, enrolment, "enrolment");
-    const auto enrolled = hub_.Enroll(*enrolment);
+    const auto enrolled = hub_.Enroll(*enrolment, NameOf(*context));
     if (enrolled) wire::Encode(*enrolled, *reply);
-    return Reply(hub_, context, enrolled, "enrolment");
+    // Told by the hub, which writes it down as well.
+    auto* reactor = context->DefaultReactor();
+    reactor->Finish(enrolled ? grpc::Status::OK : AsStatus(enrolled.error()));
+    return reactor;
   }
 
  private:
@@ -815,6 +830,28 @@ class ConsoleService : public v1::Console::CallbackService {
   Clockwork& clock_;
 };
 
+// Calls that no service has: strangers' and those of other versions.
+class NoSuchCall : public grpc::CallbackGenericService {
+ public:
+  explicit NoSuchCall(Hub& hub) : hub_(hub) {}
+  grpc::ServerGenericBidiReactor* CreateReactor(
+      grpc::GenericCallbackServerContext* context) override {
+    class Reactor : public grpc::ServerGenericBidiReactor {
+     public:
+      void OnDone() override { delete this; }
+    };
+    auto* reactor = new Reactor;
+    const std::string why = "there is no call " + context->method() + " at this port";
+    hub_.Refused("call", NameOf(*context), why);
+    (void)hub_.guard().Spend(NameOf(*context), kRefusedCost, program::MonotonicMs());
+    reactor->Finish({grpc::StatusCode::UNIMPLEMENTED, why});
+    return reactor;
+  }
+
+ private:
+  Hub& hub_;
+};
+
 // gRPC ends a connection that TLS refuses without telling anybody but its log. The hub that is
 // told.
 std::atomic<Hub*> told_of_strangers{nullptr};
@@ -857,12 +894,18 @@ std::shared_ptr<grpc::ServerCredentials> Credentials(const Home& home, bool mutu
 
 struct Server::Impl {
   Impl(Hub& the_hub, const ServerOptions& options)
-      : hub(the_hub), sites(the_hub, clock, options), console(the_hub, clock), enrolment(the_hub) {}
+      : hub(the_hub),
+        sites(the_hub, clock, options),
+        console(the_hub, clock),
+        enrolment(the_hub),
+        no_such_work(the_hub),
+        no_such_enrolment(the_hub) {}
   Hub& hub;
   Clockwork clock;
   SitesService sites;
   ConsoleService console;
   EnrolmentService enrolment;
+  NoSuchCall no_such_work, no_such_enrolment;
   std::unique_ptr<grpc::Server> work_server;
   std::unique_ptr<grpc::Server> enrol_server;
 };
@@ -884,6 +927,7 @@ Result<std::unique_ptr<Server>> Server::Start(Hub& hub, const ServerOptions& opt
     builder.AddListeningPort(fmt::format("{}:{}", options.listen, port),
                              Credentials(hub.home(), mutual), &bound);
     for (grpc::Service* service : services) builder.RegisterService(service);
+    builder.RegisterCallbackGenericService(mutual ? &impl->no_such_work : &impl->no_such_enrolment);
     auto server = builder.BuildAndStart();
     if (!server || bound != port) {
       return Fail(ErrorCode::kUnavailable,

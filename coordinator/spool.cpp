@@ -5,6 +5,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <memory>
@@ -22,10 +23,21 @@ tl::unexpected<Error> DiskError(const std::filesystem::path& folder, std::string
 
 }  // namespace
 
-Result<std::unique_ptr<Spool>> Spool::Open(const std::filesystem::path& folder,
-                                           std::uint64_t size) {
-  auto spool = std::unique_ptr<Spool>(new Spool(size));
-  if (size <= kSpoolMemoryBytes) {
+bool SpoolRoom::Take(std::uint64_t bytes) {
+  std::int64_t left = left_.load();
+  while (bytes <= static_cast<std::uint64_t>(std::max<std::int64_t>(0, left))) {
+    if (left_.compare_exchange_weak(left, left - static_cast<std::int64_t>(bytes))) return true;
+  }
+  return false;
+}
+
+void SpoolRoom::GiveBack(std::uint64_t bytes) { left_ += static_cast<std::int64_t>(bytes); }
+
+Result<std::unique_ptr<Spool>> Spool::Open(const std::filesystem::path& folder, std::uint64_t size,
+                                           SpoolRoom& room) {
+  auto spool = std::unique_ptr<Spool>(new Spool(size, room));
+  if (size > kSpoolMemoryBytes) spool->took_room_ = room.Take(size);
+  if (size <= kSpoolMemoryBytes || spool->took_room_) {
     spool->memory_.reserve(size);
     return spool;
   }
@@ -37,6 +49,7 @@ Result<std::unique_ptr<Spool>> Spool::Open(const std::filesystem::path& folder,
 Spool::~Spool() {
   if (mapped_ != nullptr) ::munmap(mapped_, size_);
   if (descriptor_ >= 0) ::close(descriptor_);
+  if (took_room_) room_.GiveBack(size_);
 }
 
 Result<void> Spool::Append(std::span<const std::uint8_t> bytes) {
