@@ -124,7 +124,8 @@ std::optional<Stranger> ReadHandshakeLog(std::string_view line) {
   };
   if (has("peer did not return a certificate"))
     return Stranger{"tls.no_certificate", "it showed no certificate"};
-  if (has("certificate verify failed"))
+  // The second is what OpenSSL says first of an authority that has this one's name, not its key.
+  if (has("certificate verify failed") || has("asn1 encoding routines"))
     return Stranger{"tls.certificate",
                     "its certificate is not of this coordinator's authority, or has expired"};
   if (has("unsupported protocol") || has("version too low"))
