@@ -22,6 +22,7 @@
 #include "console/render.h"
 #include "console/summary.h"
 #include "console/verbs.h"
+#include "identity/operator.h"
 #include "program/program.h"
 #include "study/submission.h"
 
@@ -240,6 +241,9 @@ int Show(const Session& session, const Arguments& arguments) {
   if (!status.has_line()) *status.mutable_line() = *found;
   std::cout << (session.screen.json ? StudyStatusJson(status, "status") + "\n"
                                     : StudyText(status, program::UnixMs()));
+  const std::string operator_name = identity::OperatorIn(remote->enrolment().stored.coordinator);
+  if (!session.screen.json && status.line().lead() == operator_name)
+    std::cout << "the lead also operates the coordinator, by its own word\n";
   return kOk;
 }
 

@@ -260,7 +260,8 @@ struct Agent::Impl {
   }
 
   PlanFacts Facts() const {
-    return {config.site, keys->public_keys(), config.policy, enrolment.coordinator_key};
+    return {config.site, keys->public_keys(), config.policy, enrolment.coordinator_key,
+            enrolment.coordinator};
   }
 
   Result<void> Offered(const wire::Offer& offer) {

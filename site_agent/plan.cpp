@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "identity/operator.h"
 #include "site_agent/site.h"
 #include "site_agent/suppression.h"
 #include "study/program.h"
@@ -103,6 +104,10 @@ class PlanMaker {
     if (facts_.coordinator_key && *facts_.coordinator_key == submission_.lead_key) {
       Add("lead and operator",
           {"the lead's key is the coordinator's own: one party plans the study and adds the sums"});
+    } else if (submission_.lead == identity::OperatorIn(facts_.coordinator)) {
+      Add("lead and operator",
+          {"the lead also operates the coordinator, by its own word: one party plans the study and "
+           "adds the sums"});
     }
     const bool trains = Contains(training_, facts_.site);
     std::string here;

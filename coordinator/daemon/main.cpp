@@ -18,6 +18,7 @@
 #include "disk/files.h"
 #include "identity/certificate.h"
 #include "identity/names.h"
+#include "identity/operator.h"
 #include "identity/tls13.h"
 #include "program/program.h"
 #include "study/program.h"
@@ -48,7 +49,7 @@ struct Arguments {
   bool json = false;
   HomeOptions home{"", {}, 8443, 8444};
   std::string lead;
-  std::string authority, authority_key;
+  std::string authority, authority_key, operated_by;
   std::string listen = "0.0.0.0";
   std::uint16_t health_port = 0;
   std::int64_t stall_s = 60;
@@ -103,7 +104,13 @@ Result<std::optional<OwnAuthority>> OwnAuthorityOf(const Arguments& arguments) {
 int Init(const Arguments& arguments) {
   const auto own = OwnAuthorityOf(arguments);
   if (!own) return Told(arguments, own.error());
-  const auto home = InitHome(arguments.folder, arguments.home, program::UnixMs() / 1000, *own);
+  HomeOptions options = arguments.home;
+  if (!arguments.operated_by.empty()) {
+    auto name = identity::WithOperator(options.name, arguments.operated_by);
+    if (!name) return Told(arguments, name.error());
+    options.name = std::move(*name);
+  }
+  const auto home = InitHome(arguments.folder, options, program::UnixMs() / 1000, *own);
   if (!home) return Told(arguments, home.error());
   const auto token = LocalToken(arguments.folder, arguments.lead, "lead", arguments.hours);
   if (!token) return Told(arguments, token.error());
@@ -255,6 +262,8 @@ int Main(int argc, char** argv) {
   init->add_option("--enrol-port", arguments.home.enrol_port, "Port for enrolment (token)")
       ->capture_default_str();
   init->add_option("--lead", arguments.lead, "Name of the first lead")->required();
+  init->add_option("--operator", arguments.operated_by,
+                   "The lead who operates this coordinator, if one does: sites are told");
   auto* authority = init->add_option(
       "--authority", arguments.authority,
       "An institution's issuing certificate and the chain above it, PEM; default: one is made");

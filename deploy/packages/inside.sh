@@ -155,9 +155,11 @@ wait_for "the study at Aalst" as consilium-site consilium-site studies second
 as consilium-site consilium-site approve second >/dev/null
 lead study watch second | tail -n 1
 
-say "backup of a site: stop, copy, start"
+say "backup and restore of a site"
 systemctl stop consilium-site
 cp -a /var/lib/consilium-site /var/backups/consilium-site
+rm -r /var/lib/consilium-site
+cp -a /var/backups/consilium-site /var/lib/consilium-site
 systemctl start consilium-site
 wait_for "the connection of four sites" connected 4
 as consilium-site consilium-site ledger --verify | head -n 1

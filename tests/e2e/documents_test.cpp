@@ -106,7 +106,7 @@ std::vector<Block> BlocksOf(const std::string& document) {
 
 // What differs from run to run, made alike: numbers, fingerprints, blanks.
 std::string Alike(const std::string& text) {
-  static const std::regex kHex("[0-9a-f]*[0-9][0-9a-f]{7,}"), kNumber("[0-9]+"), kBlanks("[ \t]+");
+  static const std::regex kHex("(?=[a-f]*[0-9])[0-9a-f]{8,}"), kNumber("[0-9]+"), kBlanks("[ \t]+");
   const std::string one = std::regex_replace(text, kHex, "H");
   return std::regex_replace(std::regex_replace(one, kNumber, "0"), kBlanks, " ");
 }
@@ -483,12 +483,16 @@ TEST(Documents, WhatFourPeopleAreToldToDoWorksFromTopToBottom) {
   story.Next(kHospital, "Stopping it");
   story.Aside(kHospital, "systemctl start consilium-site");
   story.Next(kHospital, "Backup");
+  story.Next(kHospital, "Backup");
   story.Next(kHospital, "Removing it");
 
   // Another coordinator, whose certificates a hospital's PKI issues; one more agent enrols there.
   story.Aside(kOperator, kInstitution);
   story.UseFolder("var/lib/own");
   const std::string token = OnlyToken(story.Next(kOperator, "Your own authority"));
+  story.UseFolder("var/lib/operated");
+  story.Next(kOperator, "A lead who is also the operator");
+  story.UseFolder("var/lib/own");
   story.Next(kOperator, "Stopping it and removing it");
   story.Aside(kOperator, "systemctl start consilium-coordinator");
   story.Aside(kLead, "consilium --profile own key enroll " + token);

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "identity/certificate.h"
+#include "identity/operator.h"
 #include "tests/unit/identity/identity_fixture.h"
 
 namespace consilium::identity {
@@ -33,6 +34,18 @@ TEST(Names, HaveAtMostSixtyFourBytes) {
   EXPECT_TRUE(CheckName(std::string(kNameBytesMax, 'a')).has_value());
   ExpectError(CheckName(std::string(kNameBytesMax + 1, 'a')), ErrorCode::kInvalidArgument,
               {"65 bytes"});
+}
+
+TEST(Operator, IsReadBackFromTheNameThatDeclaresIt) {
+  const auto name = WithOperator("HN (Nord) consortium", "anna-2");
+  ASSERT_TRUE(name.has_value());
+  EXPECT_EQ(*name, "HN (Nord) consortium (operated by anna-2)");
+  EXPECT_EQ(OperatorIn(*name), "anna-2");
+  for (const char* none : {"", ")", "HN consortium", "(operated by anna)", "HN (operated by anna",
+                           "HN (operated by anna) ", "HN (operated by )", "HN (operated by a b)"})
+    EXPECT_EQ(OperatorIn(none), "") << none;
+  EXPECT_FALSE(WithOperator("HN", "anna)").has_value());
+  EXPECT_FALSE(WithOperator("HN", "").has_value());
 }
 
 TEST(Quoted, ShowsAnythingAsOneShortPrintableLine) {

@@ -151,6 +151,16 @@ TEST(Plan, NamesALeadWhoIsAlsoTheOperatorAndOneWhoIsPinned) {
   EXPECT_TRUE(Has(FieldText(plan, "lead's key"), "; among this site's policy.leads"));
 }
 
+TEST(Plan, NamesALeadWhomTheCoordinatorDeclaresAsItsOperator) {
+  PlanFacts facts = FactsAt("north");
+  facts.coordinator = "PAIN (operated by maria)";
+  EXPECT_EQ(FieldText(PlanOf({}, facts), "lead and operator"), "(no such field)");
+  facts.coordinator = "PAIN (operated by ines)";
+  EXPECT_EQ(FieldText(PlanOf({}, facts), "lead and operator"),
+            "the lead also operates the coordinator, by its own word: one party plans the study "
+            "and adds the sums");
+}
+
 TEST(Plan, FitsATerminalHoweverLargeTheStudyIs) {
   StudyOptions options;
   options.title = std::string(3000, 'T');
