@@ -32,10 +32,14 @@ using Clock = std::chrono::steady_clock;
 using Stream = grpc::ClientReaderWriter<v1::FromSite, v1::ToSite>;
 
 constexpr auto kLookAtDecisions = std::chrono::milliseconds(500);
+// After a connection that lasted, the first attempt comes at once: a coordinator that was restarted
+// is found in less than a second. One that falls over whoever connects is left alone longer and
+// longer.
+constexpr auto kLastedLong = std::chrono::seconds(2);
 constexpr int kMissedBeats = 4;  // a coordinator that is silent for so many is gone
 // What a coordinator may make this site keep, or write, before it is left alone for a while.
 constexpr std::size_t kWaitingBytesMax = std::size_t{256} << 20;
-constexpr std::size_t kOpenStudiesMax = 256;
+constexpr std::size_t kOpenStudiesMax = 64;
 constexpr int kRefusalsMax = 50;  // in one connection
 
 // Trouble of this machine that passes (a full disk, a lock): nothing is refused, it is tried again.
@@ -284,7 +288,7 @@ struct Agent::Impl {
     }
     if (studies.size() >= kOpenStudiesMax) {
       return Fail(
-          ErrorCode::kResourceExhausted,
+          ErrorCode::kFailedPrecondition,
           fmt::format("study {}: {} studies are open here, which is the most; reject or end "
                       "one first",
                       study->name, kOpenStudiesMax));
@@ -739,7 +743,7 @@ Result<void> Agent::Run() {
       result = tl::unexpected<Error>(error);
       break;
     }
-    if (Clock::now() - began > std::chrono::seconds(30)) pause = impl.options.pause_min_ms;
+    if (Clock::now() - began > kLastedLong) pause = impl.options.pause_min_ms;
     const std::int64_t drawn =
         pause / 2 + static_cast<std::int64_t>(random() % static_cast<std::uint64_t>(pause));
     if (error.message != said) {
