@@ -136,7 +136,7 @@ std::optional<Stranger> ReadHandshakeLog(std::string_view line) {
     return Stranger{"tls.slow", "the handshake took longer than 10 s"};
   if (has(" alert ")) return Stranger{"tls.left", "it does not trust this coordinator"};
   if (has("SSL_ERROR_SSL")) return Stranger{"tls.garbage", "what it sent is no TLS 1.3"};
-  if (has("Socket closed") || has("reset by peer") || has("EOF"))
+  if (has("Handshake read failed") || has("Handshake write failed"))
     return Stranger{"tls.closed", "it went away before the handshake was done"};
   return Stranger{"tls.other", Printable(line, 200)};
 }

@@ -52,7 +52,7 @@ grpc::Status Refuse(Hub& hub, const grpc::CallbackServerContext& context, std::s
                     const Error& error) {
   const std::string name = NameOf(context);
   const bool limit = error.code == ErrorCode::kResourceExhausted;
-  hub.Refused(limit ? "limit" : kind, name, error.message);
+  hub.Refused(limit ? fmt::format("limit.{}", kind) : std::string(kind), name, error.message);
   (void)hub.guard().Spend(name, kRefusedCost, program::MonotonicMs());
   return AsStatus(error);
 }
@@ -160,12 +160,6 @@ class WorkReactor : public grpc::ServerBidiReactor<v1::FromSite, v1::ToSite>, pu
 
   void OnReadDone(bool ok) override {
     if (!ok) {
-      // gRPC does not say which; the site is told by its status.
-      if (context_->IsCancelled() && !closing()) {
-        hub_.Refused("stream.cut", caller_.name,
-                     fmt::format("the stream was cut, or a message was above {} bytes",
-                                 wire::kMessageBytesMax));
-      }
       Close({ErrorCode::kUnavailable, "the site closed the stream"});
       return;
     }
@@ -217,7 +211,15 @@ class WorkReactor : public grpc::ServerBidiReactor<v1::FromSite, v1::ToSite>, pu
     }
   }
 
-  void OnCancel() override { Close({ErrorCode::kUnavailable, "the connection broke"}); }
+  void OnCancel() override {
+    // gRPC does not say which; the site is told by its status.
+    if (!ended_here_.exchange(true)) {
+      hub_.Refused("stream.cut", caller_.name,
+                   fmt::format("the stream was cut, or a message was above {} bytes",
+                               wire::kMessageBytesMax));
+    }
+    Close({ErrorCode::kUnavailable, "the connection broke"});
+  }
 
   void Tick(std::int64_t now_ms) override {
     if (attached_ || now_ms < hello_by_ms_ || late_) return;
@@ -259,7 +261,9 @@ class WorkReactor : public grpc::ServerBidiReactor<v1::FromSite, v1::ToSite>, pu
     }
     void Close(const Error& why) override {
       const std::lock_guard lock(mutex_);
-      if (reactor_ != nullptr) reactor_->Close(why);
+      if (reactor_ == nullptr) return;
+      reactor_->ended_here_ = true;
+      reactor_->Close(why);
     }
     void Forget() {
       const std::lock_guard lock(mutex_);
@@ -304,12 +308,8 @@ class WorkReactor : public grpc::ServerBidiReactor<v1::FromSite, v1::ToSite>, pu
     StartWrite(&out_);
   }
 
-  [[nodiscard]] bool closing() {
-    const std::lock_guard lock(mutex_);
-    return closing_.has_value();
-  }
-
   void Refuse(const Error& why) {
+    ended_here_ = true;
     (void)coordinator::Refuse(hub_, *context_, "stream", why);
     Close(why);
   }
@@ -337,6 +337,7 @@ class WorkReactor : public grpc::ServerBidiReactor<v1::FromSite, v1::ToSite>, pu
   v1::FromSite in_;
   v1::ToSite out_;
   std::atomic<bool> attached_{false};
+  std::atomic<bool> ended_here_{false};  // by us, and told
   std::int64_t hello_by_ms_ = 0;
   bool timed_ = false, late_ = false;
   std::mutex mutex_;
