@@ -8,7 +8,6 @@ find_package(nlohmann_json REQUIRED)
 find_package(CLI11 REQUIRED)
 find_package(SQLiteCpp REQUIRED)
 find_package(spdlog REQUIRED)
-find_library(CPP_HTTPLIB_LIBRARY cpp-httplib REQUIRED)
 find_package(OpenSSL 3 REQUIRED COMPONENTS Crypto SSL)
 # Debian's own CMake package of gRPC finds protobuf by module.
 set(protobuf_MODULE_COMPATIBLE ON)
