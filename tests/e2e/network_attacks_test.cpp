@@ -1237,6 +1237,7 @@ class BadCoordinator : public Arena {
   void GiveBack() {
     fake_.reset();
     network_.StartCoordinator();
+    EXPECT_TRUE(Until([&] { return network_.Anna({"study", "list"}).exit_code == 0; }));
     for (const std::string& site : network_.sites()) network_.StartSite(site);
   }
 
