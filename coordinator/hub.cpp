@@ -588,11 +588,11 @@ Result<void> Hub::ExpectAnswer(const Caller& caller, const wire::AnswerHead& hea
                 fmt::format("site {} answers study {}, which is not open to it", caller.name,
                             Hex(head.study).substr(0, 16)));
   }
-  if (head.receipt && head.receipt->site != caller.name) {
+  if (head.receipt.site != caller.name) {
     ++refused_calls_;
     return Fail(
         ErrorCode::kPermissionDenied,
-        fmt::format("site {} sent an answer in the name of {}", caller.name, head.receipt->site));
+        fmt::format("site {} sent an answer in the name of {}", caller.name, head.receipt.site));
   }
   if (head.size > thread->answer_bytes_max()) {
     ++refused_calls_;

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <deque>
+#include <iterator>
 
 #include "coordinator/report_files.h"
 #include "federation/fixed_point.h"
@@ -14,8 +15,6 @@
 namespace consilium::coordinator {
 
 using federation::Action;
-using federation::Receipt;
-using federation::Roster;
 using federation::Round;
 using study::Study;
 
@@ -25,23 +24,60 @@ namespace {
 constexpr std::uint64_t kRecordsAhead = 4;
 constexpr std::string_view kGoesOnWith = "; goes on with: ";
 
-// Names as the store keeps them: a site's columns, the roster of an attempt.
+using Seals = std::map<std::string, federation::SumSeal>;
+
+// What the store keeps of a study: the roster of an attempt, and what a site sent with its
+// approval.
 template <typename Names>
-Bytes EncodeNames(const Names& names) {
-  ByteWriter writer;
+void EncodeNames(const Names& names, ByteWriter& writer) {
   writer.U32(static_cast<std::uint32_t>(names.size()));
   for (const std::string& name : names) writer.Text(name);
-  return writer.Take();
 }
-Result<std::vector<std::string>> DecodeNames(std::span<const std::uint8_t> bytes,
-                                             std::string_view what) {
-  ByteReader reader(bytes);
+std::vector<std::string> DecodeNames(ByteReader& reader) {
   const std::uint32_t count = reader.U32();
   std::vector<std::string> names;
   for (std::uint32_t i = 0; i < count && !reader.failed(); ++i)
     names.push_back(reader.Text(wire::kColumnNameBytesMax));
-  CONSILIUM_TRY(reader.Finish(what));
   return names;
+}
+
+Bytes EncodeRoster(const std::set<std::string>& roster) {
+  ByteWriter writer;
+  EncodeNames(roster, writer);
+  return writer.Take();
+}
+Result<std::set<std::string>> DecodeRoster(std::span<const std::uint8_t> bytes) {
+  ByteReader reader(bytes);
+  const std::vector<std::string> names = DecodeNames(reader);
+  CONSILIUM_TRY(reader.Finish("the roster of an attempt"));
+  return std::set<std::string>(names.begin(), names.end());
+}
+
+struct Approved {
+  std::vector<std::string> columns;
+  Seals seals;  // by the site that each is for
+};
+Bytes EncodeApproved(const Approved& approved) {
+  ByteWriter writer;
+  EncodeNames(approved.columns, writer);
+  writer.U32(static_cast<std::uint32_t>(approved.seals.size()));
+  for (const auto& [site, seal] : approved.seals) {
+    writer.Text(site);
+    writer.Raw(seal);
+  }
+  return writer.Take();
+}
+Result<Approved> DecodeApproved(std::span<const std::uint8_t> bytes) {
+  ByteReader reader(bytes);
+  Approved approved{DecodeNames(reader), {}};
+  const std::uint32_t count = reader.U32();
+  for (std::uint32_t i = 0; i < count && !reader.failed(); ++i) {
+    federation::SumSeal& seal = approved.seals[reader.Text(federation::kSiteNameBytesMax)];
+    const auto raw = reader.Raw(seal.size());
+    if (raw.size() == seal.size()) std::copy(raw.begin(), raw.end(), seal.begin());
+  }
+  CONSILIUM_TRY(reader.Finish("the approval of a site"));
+  return approved;
 }
 
 }  // namespace
@@ -51,7 +87,8 @@ struct StudyHost::Impl {
     bool connected = false;
     SiteState word = SiteState::kOffered;
     std::string sentence;
-    std::vector<std::string> columns;
+    Approved approved;
+    bool told_seals = false;  // over this connection
     std::string doing;
     std::uint32_t attempt = 0;  // what `held` and `sent` count
     std::uint64_t held = 0;     // records that the site holds, as far as it said
@@ -66,7 +103,6 @@ struct StudyHost::Impl {
     StoreLog log;
     std::unique_ptr<StudyRun> run;
     std::optional<Round> round;
-    std::set<std::string> reporting;
     std::uint64_t bytes_up = 0;
   };
 
@@ -123,17 +159,17 @@ struct StudyHost::Impl {
       found->second.word = word.state;
       found->second.sentence = word.sentence;
       if (word.join.empty()) continue;
-      auto columns = DecodeNames(word.join, "the columns of a site");
-      CONSILIUM_TRY(columns);
-      found->second.columns = std::move(*columns);
+      auto approved = DecodeApproved(word.join);
+      CONSILIUM_TRY(approved);
+      found->second.approved = std::move(*approved);
     }
     const auto attempts = store.ListAttempts(id);
     CONSILIUM_TRY(attempts);
     if (attempts->empty()) return {};
     attempt = attempts->back().attempt;
-    const auto roster = DecodeNames(attempts->back().roster, "the roster of an attempt");
+    auto roster = DecodeRoster(attempts->back().roster);
     CONSILIUM_TRY(roster);
-    trains.insert(roster->begin(), roster->end());
+    trains = std::move(*roster);
     const auto count = store.RecordCount(id, attempt);
     CONSILIUM_TRY(count);
     records = *count;
@@ -162,14 +198,8 @@ struct StudyHost::Impl {
     }
   }
 
-  Roster RosterOf(const std::set<std::string>& centers) const {
-    Roster roster;
-    for (const std::string& center : centers) roster[center] = submission.members.at(center);
-    return roster;
-  }
-
   Result<Study> Resolved(const std::set<std::string>& centers) const {
-    const auto& columns = sites.at(study.sites.front()).columns;
+    const auto& columns = sites.at(study.sites.front()).approved.columns;
     auto resolved = study::ResolveFeatures(study, columns);
     CONSILIUM_TRY(resolved);
     return study::WithTrainingCenters(*resolved, centers);
@@ -182,7 +212,7 @@ struct StudyHost::Impl {
     run = std::make_unique<Run>(std::move(*resolved), store, id, attempt);
     newest.reset();
     if (records == 0) {
-      auto begun = StudyRun::Begin(run->study, submission.study_file, engine, RosterOf(training),
+      auto begun = StudyRun::Begin(run->study, submission.study_file, engine, submission.members,
                                    run->log, attempt);
       CONSILIUM_TRY(begun);
       run->run = std::move(*begun);
@@ -191,7 +221,7 @@ struct StudyHost::Impl {
       const auto log = store.ReadLog(id, attempt);
       CONSILIUM_TRY(log);
       auto resumed =
-          StudyRun::Resume(run->study, engine, RosterOf(training), *log, run->log, attempt);
+          StudyRun::Resume(run->study, engine, submission.members, *log, run->log, attempt);
       CONSILIUM_TRY(resumed);
       run->run = std::move(*resumed);
     }
@@ -212,7 +242,7 @@ struct StudyHost::Impl {
   Result<void> Begin(std::uint32_t number, const std::set<std::string>& centers) {
     CONSILIUM_TRY(Resolved(centers));
     const auto kept = store.Atomically([&]() -> Result<void> {
-      CONSILIUM_TRY(store.BeginAttempt(id, number, EncodeNames(centers), unix_ms));
+      CONSILIUM_TRY(store.BeginAttempt(id, number, EncodeRoster(centers), unix_ms));
       return store.SetStudyState(id, StudyState::kRunning, "", unix_ms);
     });
     CONSILIUM_TRY(kept);
@@ -279,18 +309,14 @@ struct StudyHost::Impl {
   // ---- rounds
   void OpenRound() {
     const study::StudyReplay& replay = run->run->replay();
-    run->reporting.clear();
-    for (std::size_t q = 0; q < replay.queries().size(); ++q) {
-      if (!replay.layouts()[q].empty()) continue;
-      for (const std::string& member : replay.queries()[q].scope.members) {
-        if (!run->run->roster().contains(member)) run->reporting.insert(member);
-      }
-    }
     std::set<std::string> training;
     for (const auto& [site, keys] : run->run->roster()) training.insert(site);
+    std::set<std::string> reporting;
+    std::set_difference(replay.releasing().begin(), replay.releasing().end(), training.begin(),
+                        training.end(), std::inserter(reporting, reporting.end()));
     run->round.emplace(contract);
     // The first question goes out like all others, when a site holds what it follows from: Feed.
-    (void)run->round->On(federation::Opened{run->run->binding(), training, run->reporting,
+    (void)run->round->On(federation::Opened{run->run->binding(), training, reporting,
                                             federation::ByteCount(replay.layout()),
                                             study::TrainingCenters(study).size(), now_ms});
     for (auto& [name, site] : sites) {
@@ -303,7 +329,7 @@ struct StudyHost::Impl {
 
   [[nodiscard]] bool IsAsked(const std::string& name) const {
     return run && run->round && run->round->phase() == Round::Phase::kGathering &&
-           (run->run->roster().contains(name) || run->reporting.contains(name));
+           run->run->IsAsked(name);
   }
 
   void SendAsk(const std::string& name, Site& site) {
@@ -320,9 +346,20 @@ struct StudyHost::Impl {
       if (HasEnded(status.state)) SendEnded(name);
       return;
     }
-    if (records == 0 || IsLeftOut(name)) {
+    // Nothing follows from the log of a study that failed; a site may not even believe it.
+    const bool broken_off = HasEnded(status.state) && status.state != StudyState::kFinished;
+    if (records == 0 || IsLeftOut(name) || broken_off) {
       if (HasEnded(status.state)) SendEnded(name);
       return;
+    }
+    if (!site.told_seals) {
+      site.told_seals = true;
+      wire::Seals sealed{id, {}};
+      for (const auto& [from, other] : sites) {
+        const auto seal = other.approved.seals.find(name);
+        if (seal != other.approved.seals.end()) sealed.seals[from] = seal->second;
+      }
+      outbox.Send(name, std::move(sealed));
     }
     if (site.attempt != attempt) {
       site.attempt = attempt;
@@ -456,6 +493,16 @@ struct StudyHost::Impl {
     if (unix_time > 0) unix_ms = unix_time;
   }
 
+  // A training center seals its share for every other site of the study, and nobody else any.
+  [[nodiscard]] bool SealsAreWhole(const std::string& name, const Seals& seals) const {
+    const std::vector<std::string> training = study::TrainingCenters(study);
+    const bool trains_here = std::find(training.begin(), training.end(), name) != training.end();
+    if (seals.size() != (trains_here ? sites.size() - 1 : 0)) return false;
+    return std::all_of(seals.begin(), seals.end(), [&](const auto& one) {
+      return one.first != name && sites.contains(one.first);
+    });
+  }
+
   void SetWord(const std::string& name, Site& site, SiteState word, std::string_view sentence,
                const std::optional<Bytes>& join) {
     if (site.word == word && site.sentence == sentence && !join) return;
@@ -495,6 +542,7 @@ void StudyHost::Connected(const std::string& site, const std::optional<wire::Pos
   // A site that claims more than there is has another log; it is sent nothing and says so itself.
   one.sent = one.held;
   one.asked = 0;
+  one.told_seals = false;
   ++impl_->version;
   if (impl_->run && impl_->run->round)
     impl_->Take(impl_->run->round->On(federation::SiteSeen{site, one.doing, now_ms}));
@@ -537,11 +585,23 @@ void StudyHost::Heard(const std::string& site, const wire::StudyWord& word, std:
       break;
     case wire::Word::kApproved:
       if (one.word == SiteState::kApproved || one.word == SiteState::kJoined) {
+        if (word.seals != one.approved.seals) {
+          impl_->Note(site, "approval.conflict",
+                      "other shares of the sum key came than with its approval; the first count");
+        }
         impl_->Feed(site, one);
         break;
       }
-      one.columns = word.columns;
-      impl_->SetWord(site, one, SiteState::kApproved, "approved", EncodeNames(word.columns));
+      if (!impl_->SealsAreWhole(site, word.seals)) {
+        impl_->Fail(
+            fmt::format("site {} approved with shares of the sum key for {} sites, not one "
+                        "for each other site; install one version everywhere, then submit "
+                        "the study again",
+                        site, word.seals.size()));
+        break;
+      }
+      one.approved = {word.columns, word.seals};
+      impl_->SetWord(site, one, SiteState::kApproved, "approved", EncodeApproved(one.approved));
       impl_->Note(site, "study.approved", "approved");
       impl_->BeginIfApproved();
       impl_->Feed(site, one);
@@ -559,6 +619,9 @@ void StudyHost::Heard(const std::string& site, const wire::StudyWord& word, std:
     case wire::Word::kFailed:
       impl_->SetWord(site, one, one.word, "cannot join: " + word.outward, {});
       impl_->Note(site, "study.cannot_join", word.outward);
+      // Shares do not change: what does not open now never will.
+      if (word.outward.find("GATE_SUM_SHARE") != std::string::npos)
+        impl_->Fail(fmt::format("site {} cannot join: {}", site, word.outward));
       break;
   }
 }
@@ -569,6 +632,14 @@ void StudyHost::Refused(const std::string& site, const wire::Refused& refused, s
   const auto found = impl_->sites.find(site);
   if (found == impl_->sites.end()) return;
   impl_->Note(site, "round.refused", fmt::format("round {}: {}", refused.round, refused.outward));
+  const bool disbelieved = refused.outward.find("GATE_TOTAL_NOT_THE_SUM") != std::string::npos ||
+                           refused.outward.find("GATE_RELEASE_NOT_SIGNED") != std::string::npos;
+  if (disbelieved && !HasEnded(impl_->status.state) && refused.attempt == impl_->attempt) {
+    // The log has the total, and the site will not go on from it: nothing can follow.
+    impl_->Fail(fmt::format("site {} refused the total of round {}: {}", site, refused.round,
+                            refused.outward));
+    return;
+  }
   const bool open = impl_->run && impl_->run->round && refused.attempt == impl_->attempt &&
                     refused.round == impl_->run->run->binding().round;
   if (!open) return;
@@ -601,16 +672,7 @@ Result<bool> StudyHost::Answered(const std::string& site, const wire::AnswerHead
   Round& round = *impl.run->round;
   federation::AnswerArrived arrived;
   arrived.now_ms = now_ms;
-  if (head.receipt) {
-    arrived.receipt = *head.receipt;
-  } else {
-    ByteWriter releases;
-    for (const auto& [query, release] : head.releases) {
-      releases.U32(query);
-      for (const federation::Block& block : release.blocks) Encode(block, releases);
-    }
-    arrived.receipt = {head.binding, site, Sha256(releases.bytes()), 0, {}};
-  }
+  arrived.receipt = head.receipt;
   if (arrived.receipt.site != site) {
     return Fail(ErrorCode::kPermissionDenied,
                 fmt::format("study {}: site {} sent an answer in the name of {}", impl.study.name,

@@ -6,6 +6,7 @@
 
 #include "federation/fixed_point.h"
 #include "study/program.h"
+#include "study/study_file.h"
 
 namespace consilium::coordinator {
 
@@ -29,42 +30,38 @@ Result<void> CheckEntry(const LogEntry& entry, const StudyReplay& replay,
                                           ": it answers another question than the one that follows "
                                           "from the study and the totals before it");
   }
-  const bool sums = SumBytes(replay) > 0;
-  if (sums && entry.receipts.size() != roster.size()) {
-    return Fail(ErrorCode::kDataLoss,
-                fmt::format("{}: {} receipts for a roster of {} training centers", where,
-                            entry.receipts.size(), roster.size()));
+  for (const Receipt& receipt : entry.receipts) {
+    if (roster.contains(receipt.site) || replay.releasing().contains(receipt.site)) continue;
+    return Fail(ErrorCode::kPermissionDenied,
+                fmt::format("{}: a receipt of {}, which was not asked", where, receipt.site));
   }
   return {};
 }
 
-Result<void> CheckReceipts(const LogEntry& entry, const federation::Roster& roster) {
-  std::string last;
-  for (const Receipt& receipt : entry.receipts) {
-    if (receipt.binding != entry.binding) {
-      return Fail(ErrorCode::kPermissionDenied,
-                  fmt::format("log entry {}: the receipt of {} is for another question",
-                              entry.binding.round, receipt.site));
-    }
-    if (!last.empty() && receipt.site <= last) {
-      return Fail(ErrorCode::kDataLoss,
-                  fmt::format("log entry {}: the receipts are not in order of the sites' names",
-                              entry.binding.round));
-    }
-    last = receipt.site;
-    if (const auto verified = federation::Verify(receipt, roster); !verified) {
-      return tl::unexpected<Error>(
-          Within(fmt::format("log entry {}", entry.binding.round), verified.error()));
-    }
+federation::Roster TrainingMembers(const study::Study& study, const federation::Roster& members) {
+  federation::Roster roster;
+  for (const std::string& center : study::TrainingCenters(study)) {
+    if (const auto found = members.find(center); found != members.end()) roster.insert(*found);
+  }
+  return roster;
+}
+
+Result<void> CheckMembers(const study::Study& study, const federation::Roster& members) {
+  for (const std::string& center : study::TrainingCenters(study)) {
+    if (members.contains(center)) continue;
+    return Fail(ErrorCode::kInvalidArgument,
+                fmt::format("study {}: training center {} has no keys", study.name, center));
   }
   return {};
 }
 
 // The total of an entry from the answers that were kept.
 Result<void> AddAgain(const LogEntry& entry, const StudyReplay& replay,
-                      const KeptAnswers& answers) {
+                      const federation::Roster& roster, const KeptAnswers& answers) {
   Bytes total(entry.total.size(), 0);
+  if (total.empty()) return {};
   for (const Receipt& receipt : entry.receipts) {
+    if (!roster.contains(receipt.site)) continue;
     const auto words = answers(entry.binding.round, receipt.site);
     CONSILIUM_TRY(words);
     CONSILIUM_TRY(federation::CheckWords(receipt, *words));
@@ -87,10 +84,11 @@ Result<void> AddAgain(const LogEntry& entry, const StudyReplay& replay,
 }  // namespace
 
 StudyRun::StudyRun(const study::Study& study, const study::Engine& engine,
-                   federation::Roster roster, federation::LogSink& sink, std::uint32_t attempt)
+                   federation::Roster members, federation::LogSink& sink, std::uint32_t attempt)
     : study_(study),
       attempt_(attempt),
-      roster_(std::move(roster)),
+      members_(std::move(members)),
+      roster_(TrainingMembers(study, members_)),
       roster_digest_(federation::DigestOf(roster_)),
       sink_(sink),
       replay_(study, engine) {
@@ -105,17 +103,19 @@ void StudyRun::Open() {
 
 Result<std::unique_ptr<StudyRun>> StudyRun::Begin(const study::Study& study, std::string study_file,
                                                   const study::Engine& engine,
-                                                  federation::Roster roster,
+                                                  federation::Roster members,
                                                   federation::LogSink& sink,
                                                   std::uint32_t attempt) {
+  CONSILIUM_TRY(CheckMembers(study, members));
   auto run =
-      std::unique_ptr<StudyRun>(new StudyRun(study, engine, std::move(roster), sink, attempt));
+      std::unique_ptr<StudyRun>(new StudyRun(study, engine, std::move(members), sink, attempt));
   federation::LogHeader header;
   header.engine_version = study::kEngineVersion;
   header.study_file = std::move(study_file);
   header.feature_columns = study.feature_columns;
   header.study = study.digest;
   header.masked = study.privacy.masks;
+  header.members = run->members_;
   header.roster = run->roster_;
   const Bytes record = federation::EncodeRecord(header);
   CONSILIUM_TRY(sink.Append(record));
@@ -126,18 +126,19 @@ Result<std::unique_ptr<StudyRun>> StudyRun::Begin(const study::Study& study, std
 }
 
 Result<std::unique_ptr<StudyRun>> StudyRun::Resume(
-    const study::Study& study, const study::Engine& engine, federation::Roster roster,
+    const study::Study& study, const study::Engine& engine, federation::Roster members,
     std::span<const std::uint8_t> log, federation::LogSink& sink, std::uint32_t attempt) {
+  CONSILIUM_TRY(CheckMembers(study, members));
   auto run =
-      std::unique_ptr<StudyRun>(new StudyRun(study, engine, std::move(roster), sink, attempt));
+      std::unique_ptr<StudyRun>(new StudyRun(study, engine, std::move(members), sink, attempt));
   federation::LogReader reader(log);
   const auto header = reader.Header();
   CONSILIUM_TRY(header);
-  if (header->study != study.digest || header->roster != run->roster_ ||
-      header->engine_version != study::kEngineVersion) {
+  if (header->study != study.digest || header->members != run->members_ ||
+      header->roster != run->roster_ || header->engine_version != study::kEngineVersion) {
     return Fail(ErrorCode::kFailedPrecondition,
                 fmt::format("the log is of study {} by {}; expected study {} by {} with the same "
-                            "roster; resume with the files that began it",
+                            "sites and keys; resume with the files that began it",
                             Hex(header->study).substr(0, 16), header->engine_version,
                             Hex(study.digest).substr(0, 16), study::kEngineVersion));
   }
@@ -156,7 +157,8 @@ Result<std::unique_ptr<StudyRun>> StudyRun::Resume(
                               entry->binding.round, entry->binding.attempt, attempt));
     }
     CONSILIUM_TRY(CheckEntry(*entry, run->replay_, run->roster_));
-    CONSILIUM_TRY(CheckReceipts(*entry, run->roster_));
+    CONSILIUM_TRY(federation::CheckReceipts(*entry, run->members_, run->roster_));
+    CONSILIUM_TRY(federation::CheckReleases(*entry));
     CONSILIUM_TRY(run->replay_.Deliver(entry->total, entry->releases));
     run->last_ = std::move(*entry);
   }
@@ -169,13 +171,20 @@ Binding StudyRun::binding() const {
   return {study_.digest, replay_.round(), attempt_, replay_.digest(), roster_digest_};
 }
 
-Result<void> StudyRun::Add(const std::string& site, const std::optional<Receipt>& receipt,
+bool StudyRun::IsAsked(const std::string& site) const {
+  return roster_.contains(site) || replay_.releasing().contains(site);
+}
+
+Result<void> StudyRun::Add(const std::string& site, const Receipt& receipt,
                            std::span<const std::uint8_t> words,
-                           const std::map<std::uint32_t, federation::Release>& releases) {
+                           const federation::Releases& releases) {
   const std::uint64_t round = open_.binding.round;
   const auto denied = [&](std::string_view what) {
     return Fail(ErrorCode::kPermissionDenied, fmt::format("round {}: {} {}", round, site, what));
   };
+  if (!IsAsked(site)) return denied("is not asked in this round");
+  if (receipt.site != site || receipt.binding != open_.binding)
+    return denied("sent a receipt for another site or question");
   for (const auto& [query, release] : releases) {
     const auto& queries = replay_.queries();
     const bool asked =
@@ -183,51 +192,38 @@ Result<void> StudyRun::Add(const std::string& site, const std::optional<Receipt>
         std::find(queries[query].scope.members.begin(), queries[query].scope.members.end(), site) !=
             queries[query].scope.members.end();
     if (!asked) return denied("released what it was not asked for");
-    if (const auto held = open_.releases.find(query);
-        held != open_.releases.end() && held->second.contains(site)) {
-      return Fail(ErrorCode::kAlreadyExists,
-                  fmt::format("round {}: the Releases of {} are held already", round, site));
-    }
   }
-  const bool sums = roster_.contains(site) && !open_.total.empty();
-  if (sums) {
-    if (!receipt) return denied("sent no receipt with its answer");
-    if (receipt->site != site || receipt->binding != open_.binding)
-      return denied("sent a receipt for another site or question");
-    const auto place = std::lower_bound(
-        open_.receipts.begin(), open_.receipts.end(), site,
-        [](const Receipt& held, const std::string& name) { return held.site < name; });
-    if (place != open_.receipts.end() && place->site == site) {
-      return Fail(ErrorCode::kAlreadyExists,
-                  fmt::format("round {}: the answer of {} is in the total already", round, site));
-    }
-    CONSILIUM_TRY(federation::Verify(*receipt, roster_));
-    CONSILIUM_TRY(federation::CheckWords(*receipt, words));
-    if (words.size() != open_.total.size()) {
-      return Fail(ErrorCode::kDataLoss, fmt::format("round {}: {} sent {} bytes; expected {}",
-                                                    round, site, words.size(), open_.total.size()));
-    }
-    federation::AddWords(replay_.layout(), words, open_.total);
-    open_.receipts.insert(place, *receipt);
-  } else if (!words.empty()) {
-    return denied("sent words, and nothing of it is summed in this round");
+  const auto place = std::lower_bound(
+      open_.receipts.begin(), open_.receipts.end(), site,
+      [](const Receipt& held, const std::string& name) { return held.site < name; });
+  if (place != open_.receipts.end() && place->site == site) {
+    return Fail(ErrorCode::kAlreadyExists,
+                fmt::format("round {}: the answer of {} is held already", round, site));
   }
+  CONSILIUM_TRY(federation::Verify(receipt, members_, roster_digest_));
+  CONSILIUM_TRY(federation::CheckWords(receipt, words));
+  CONSILIUM_TRY(federation::CheckReleases(receipt, releases));
+  const std::size_t expected = roster_.contains(site) ? open_.total.size() : 0;
+  if (words.size() != expected) {
+    return Fail(ErrorCode::kDataLoss, fmt::format("round {}: {} sent {} bytes; expected {}", round,
+                                                  site, words.size(), expected));
+  }
+  if (!words.empty()) federation::AddWords(replay_.layout(), words, open_.total);
+  open_.receipts.insert(place, receipt);
   for (const auto& [query, release] : releases) open_.releases[query][site] = release;
   return {};
 }
 
 Result<Digest> StudyRun::Commit(std::string decision) {
-  if (!open_.total.empty() && open_.receipts.size() != roster_.size()) {
-    for (const auto& [site, keys] : roster_) {
-      const bool held =
-          std::any_of(open_.receipts.begin(), open_.receipts.end(),
-                      [&name = site](const Receipt& receipt) { return receipt.site == name; });
-      if (held) continue;
-      return Fail(ErrorCode::kFailedPrecondition,
-                  fmt::format("round {}: training center {} has not answered; a total is made of "
-                              "the whole roster or not at all",
-                              open_.binding.round, site));
-    }
+  for (const auto& [site, keys] : roster_) {
+    const bool held =
+        std::any_of(open_.receipts.begin(), open_.receipts.end(),
+                    [&name = site](const Receipt& receipt) { return receipt.site == name; });
+    if (held) continue;
+    return Fail(ErrorCode::kFailedPrecondition,
+                fmt::format("round {}: training center {} has not answered; a total is made of "
+                            "the whole roster or not at all",
+                            open_.binding.round, site));
   }
   open_.decision = std::move(decision);
   open_.previous = head_;
@@ -275,7 +271,8 @@ Result<ReplayFigures> VerifyLog(std::span<const std::uint8_t> log) {
                   fmt::format("log entry {}: it is of another study or roster than the header",
                               entry->binding.round));
     }
-    CONSILIUM_TRY(CheckReceipts(*entry, header->roster));
+    CONSILIUM_TRY(federation::CheckReceipts(*entry, header->members, header->roster));
+    CONSILIUM_TRY(federation::CheckReleases(*entry));
     ++figures.rounds;
     figures.receipts += entry->receipts.size();
     figures.bytes += entry->total.size();
@@ -298,7 +295,7 @@ Result<study::Results> ReplayLog(const study::Study& study, const study::Engine&
     const auto entry = reader.Next();
     CONSILIUM_TRY(entry);
     CONSILIUM_TRY(CheckEntry(*entry, replay, header->roster));
-    if (answers) CONSILIUM_TRY(AddAgain(*entry, replay, answers));
+    if (answers) CONSILIUM_TRY(AddAgain(*entry, replay, header->roster, answers));
     CONSILIUM_TRY(replay.Deliver(entry->total, entry->releases));
   }
   if (!replay.done()) {

@@ -21,24 +21,25 @@ namespace consilium::coordinator {
 // One site's part of a round, as it arrived.
 struct ArrivedAnswer {
   Bytes words;
-  std::optional<federation::Receipt> receipt;
-  std::map<std::uint32_t, federation::Release> releases;
+  federation::Receipt receipt;
+  federation::Releases releases;
 };
 
 class StudyRun {
  public:
-  // `study` (resolved), `engine` and `sink` are not owned. Writes the log's header.
-  // Errors: the sink's.
+  // `study` (resolved), `engine` and `sink` are not owned. `members`: every site of the study
+  // with its keys; those that train in `study` are the roster. Writes the log's header.
+  // Errors: the sink's; kInvalidArgument (a training center without keys).
   // `attempt`: the one that the bindings name; a later one has its own log and a smaller roster, of
   // study::WithTrainingCenters.
   [[nodiscard]] static Result<std::unique_ptr<StudyRun>> Begin(
       const study::Study& study, std::string study_file, const study::Engine& engine,
-      federation::Roster roster, federation::LogSink& sink, std::uint32_t attempt = 0);
+      federation::Roster members, federation::LogSink& sink, std::uint32_t attempt = 0);
   // Continues from a log's bytes: every entry is checked as Replay does. New records go to `sink`.
-  // Errors: kDataLoss, kFailedPrecondition (the log is of another study, roster or engine, or
-  // masked otherwise).
+  // Errors: kDataLoss, kFailedPrecondition (the log is of another study, members, roster or engine,
+  // or masked otherwise).
   [[nodiscard]] static Result<std::unique_ptr<StudyRun>> Resume(
-      const study::Study& study, const study::Engine& engine, federation::Roster roster,
+      const study::Study& study, const study::Engine& engine, federation::Roster members,
       std::span<const std::uint8_t> log, federation::LogSink& sink, std::uint32_t attempt = 0);
 
   [[nodiscard]] bool done() const { return replay_.done(); }
@@ -46,15 +47,16 @@ class StudyRun {
   // What binds this round's answers.
   [[nodiscard]] federation::Binding binding() const;
   [[nodiscard]] const federation::Roster& roster() const { return roster_; }
+  // Who answers the round's question: the roster, and whom Releases are asked of.
+  [[nodiscard]] bool IsAsked(const std::string& site) const;
 
   // Adds one site's answer of this round to the total: its receipt and words are checked first, and
   // the words are not kept. Errors: kPermissionDenied or kDataLoss (a receipt, words or a Release
   // that do not fit; names the site), kAlreadyExists (the site's answer is in the total already);
   // then the total is as it was.
-  [[nodiscard]] Result<void> Add(const std::string& site,
-                                 const std::optional<federation::Receipt>& receipt,
+  [[nodiscard]] Result<void> Add(const std::string& site, const federation::Receipt& receipt,
                                  std::span<const std::uint8_t> words,
-                                 const std::map<std::uint32_t, federation::Release>& releases);
+                                 const federation::Releases& releases);
   // Appends the entry of what was added to the log; its total may be told from then on. The hash of
   // the record. `decision`: of the quorum contract, in words. Errors: kFailedPrecondition (a
   // training center's answer is missing: a total is made of the whole roster or not at all), the
@@ -73,11 +75,12 @@ class StudyRun {
   [[nodiscard]] Result<study::Results> Take();
 
  private:
-  StudyRun(const study::Study& study, const study::Engine& engine, federation::Roster roster,
+  StudyRun(const study::Study& study, const study::Engine& engine, federation::Roster members,
            federation::LogSink& sink, std::uint32_t attempt);
   void Open();
   const study::Study& study_;
   std::uint32_t attempt_;
+  federation::Roster members_;
   federation::Roster roster_;
   Digest roster_digest_;
   federation::LogSink& sink_;
@@ -93,9 +96,10 @@ struct ReplayFigures {
   std::uint64_t bytes = 0;
 };
 
-// What an auditor checks without recomputing: chain, hashes, receipts against the roster, and that
-// every entry binds the study and the roster of the header. Errors: kDataLoss, kPermissionDenied;
-// names the entry.
+// What an auditor checks without recomputing: chain, hashes, receipts against the sites' keys, each
+// Release against its site's receipt, and that every entry binds the study and the roster of the
+// header. The tags in the receipts are for the sites: an auditor has no sum key. Errors: kDataLoss,
+// kPermissionDenied; names the entry.
 [[nodiscard]] Result<ReplayFigures> VerifyLog(std::span<const std::uint8_t> log);
 
 // The masked words that `site` sent in `round`, as somebody kept them.

@@ -3,12 +3,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <set>
 
 namespace consilium::federation {
 namespace {
 
-constexpr std::string_view kHeaderLabel = "consilium log 1";
-constexpr std::string_view kEntryLabel = "consilium round 1";
+constexpr std::string_view kHeaderLabel = "consilium log 2";
 constexpr std::size_t kTextMax = std::size_t{1} << 20;
 constexpr std::uint32_t kListMax = 1U << 20;
 
@@ -45,18 +45,19 @@ Bytes EncodeRecord(const LogHeader& header) {
   for (const std::string& column : header.feature_columns) body.Text(column);
   body.Raw(header.study.bytes);
   body.U8(header.masked ? 1 : 0);
-  body.U32(static_cast<std::uint32_t>(header.roster.size()));
-  for (const auto& [site, keys] : header.roster) {
+  body.U32(static_cast<std::uint32_t>(header.members.size()));
+  for (const auto& [site, keys] : header.members) {
     body.Text(site);
     body.Raw(keys.signing.bytes());
     body.Raw(keys.agreement);
+    body.U8(header.roster.contains(site) ? 1 : 0);
   }
   return Record(body);
 }
 
 Bytes EncodeRecord(const LogEntry& entry) {
   ByteWriter body;
-  body.Text(kEntryLabel);
+  body.Text(kLogEntryLabel);
   body.Raw(entry.previous.bytes);
   Encode(entry.binding, body);
   body.U32(static_cast<std::uint32_t>(entry.receipts.size()));
@@ -111,11 +112,14 @@ Result<LogHeader> DecodeHeader(std::span<const std::uint8_t> body) {
   if (sites > kListMax) reader.Invalidate();
   for (std::uint32_t i = 0; i < sites && !reader.failed(); ++i) {
     std::string site = reader.Text(kSiteNameBytesMax);
-    if (!header.roster.empty() && site <= header.roster.rbegin()->first) reader.Invalidate();
+    if (!header.members.empty() && site <= header.members.rbegin()->first) reader.Invalidate();
     SiteKeys keys;
     keys.signing = VerifyingKey(ReadArray<32>(reader));
     keys.agreement = ReadArray<32>(reader);
-    header.roster[std::move(site)] = keys;
+    const std::uint8_t trains = reader.U8();
+    if (trains > 1) reader.Invalidate();
+    if (trains == 1) header.roster[site] = keys;
+    header.members[std::move(site)] = keys;
   }
   CONSILIUM_TRY(reader.Finish("log header"));
   return header;
@@ -124,7 +128,7 @@ Result<LogHeader> DecodeHeader(std::span<const std::uint8_t> body) {
 Result<LogEntry> DecodeEntry(std::span<const std::uint8_t> body) {
   ByteReader reader(body);
   LogEntry entry;
-  if (reader.Text(64) != kEntryLabel) reader.Invalidate();
+  if (reader.Text(64) != kLogEntryLabel) reader.Invalidate();
   entry.previous = ReadDigest(reader);
   entry.binding = DecodeBinding(reader);
   const std::uint32_t receipts = reader.U32();
@@ -145,6 +149,78 @@ Result<LogEntry> DecodeEntry(std::span<const std::uint8_t> body) {
   entry.decision = reader.Text(kTextMax);
   CONSILIUM_TRY(reader.Finish("log entry"));
   return entry;
+}
+
+Releases ReleasesOf(const LogEntry& entry, const std::string& site) {
+  Releases releases;
+  for (const auto& [query, by_site] : entry.releases) {
+    if (const auto found = by_site.find(site); found != by_site.end())
+      releases.emplace(query, found->second);
+  }
+  return releases;
+}
+
+Result<void> CheckReceipts(const LogEntry& entry, const Roster& members, const Roster& roster) {
+  const auto fail = [&](ErrorCode code, std::string_view what) {
+    return Fail(code, fmt::format("log entry {}: {}", entry.binding.round, what));
+  };
+  const Digest digest = DigestOf(roster);
+  std::size_t training = 0;
+  const std::string* last = nullptr;
+  for (const Receipt& receipt : entry.receipts) {
+    if (receipt.binding != entry.binding) {
+      return fail(ErrorCode::kPermissionDenied,
+                  fmt::format("the receipt of {} is for another question", receipt.site));
+    }
+    if (last != nullptr && receipt.site <= *last)
+      return fail(ErrorCode::kDataLoss, "the receipts are not in order of the sites' names");
+    last = &receipt.site;
+    const bool trains = roster.contains(receipt.site);
+    training += trains ? 1 : 0;
+    const std::uint64_t expected = trains ? entry.total.size() : 0;
+    if (receipt.answer_bytes != expected) {
+      return fail(ErrorCode::kPermissionDenied,
+                  fmt::format("the receipt of {} is for {} bytes of words, expected {}",
+                              receipt.site, receipt.answer_bytes, expected));
+    }
+    if (const auto verified = Verify(receipt, members, digest); !verified) {
+      return tl::unexpected<Error>(
+          Within(fmt::format("log entry {}", entry.binding.round), verified.error()));
+    }
+  }
+  if (training != roster.size()) {
+    return fail(ErrorCode::kDataLoss, fmt::format("{} receipts for a roster of {} training centers",
+                                                  training, roster.size()));
+  }
+  return {};
+}
+
+Result<void> CheckReleases(const LogEntry& entry) {
+  const auto where = fmt::format("log entry {}", entry.binding.round);
+  std::set<std::string> signers;
+  for (const Receipt& receipt : entry.receipts) {
+    signers.insert(receipt.site);
+    if (const auto signed_ones = CheckReleases(receipt, ReleasesOf(entry, receipt.site));
+        !signed_ones)
+      return tl::unexpected<Error>(Within(where, signed_ones.error()));
+  }
+  for (const auto& [query, by_site] : entry.releases) {
+    for (const auto& [site, release] : by_site) {
+      if (signers.contains(site)) continue;
+      return Fail(
+          ErrorCode::kDataLoss,
+          fmt::format("{}: a Release in the name of {}, which signed no receipt", where, site));
+    }
+  }
+  return {};
+}
+
+std::map<std::string, SumTag> TagsOf(const LogEntry& entry, const Roster& roster) {
+  std::map<std::string, SumTag> tags;
+  for (const Receipt& receipt : entry.receipts) {
+    if (roster.contains(receipt.site)) tags[receipt.site] = receipt.tag;
+  }
+  return tags;
 }
 
 Result<LogHeader> LogReader::Header() {

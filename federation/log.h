@@ -1,6 +1,6 @@
 // The log of totals: the only memory of a study.
 //
-// A header (the study as bytes, the roster with its keys, the engine's version), then one entry a
+// A header (the study as bytes, its sites with their keys, the engine's version), then one entry a
 // round, each carrying the hash of the one before it. Whatever a coordinator, a site or an auditor
 // must know is re-derived by running the study's computation against these totals; nothing else is
 // kept. An entry is written before anybody sees its total. Format with a worked example:
@@ -11,6 +11,7 @@
 #include <map>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "federation/block.h"
@@ -18,6 +19,8 @@
 
 namespace consilium::federation {
 
+// What the body of an entry begins with, as canonical text.
+inline constexpr std::string_view kLogEntryLabel = "consilium round 2";
 inline constexpr std::uint64_t kLogRecordBytesMax = std::uint64_t{1} << 32;
 
 struct LogHeader {
@@ -26,18 +29,32 @@ struct LogHeader {
   std::vector<std::string> feature_columns;  // the resolved feature list
   Digest study;
   bool masked = true;
-  Roster roster;  // training centers
+  Roster members;  // every site of the study
+  Roster roster;   // those of them that train in this attempt, with the same keys
 };
 
 struct LogEntry {
   Binding binding;                // study, round, attempt, digest of everything asked, roster
-  std::vector<Receipt> receipts;  // one a training center, by name; empty if nothing was summed
+  std::vector<Receipt> receipts;  // by name: of all training centers, and of others that released
   Bytes total;                    // the sum's words, all queries of the round in order
   std::map<std::uint32_t, std::map<std::string, Release>>
       releases;          // by place of the query in the round
   std::string decision;  // a quorum decision, in words; empty as a rule
   Digest previous;       // hash of the record before
 };
+
+// What `site` released in the round.
+[[nodiscard]] Releases ReleasesOf(const LogEntry& entry, const std::string& site);
+// The receipts: of every site of the roster and of no stranger, each for this entry's binding and
+// by its site's key, in order; with the size of the total, or none from outside the roster.
+// Errors: kPermissionDenied, kDataLoss (order, a missing one); names the entry and the site.
+[[nodiscard]] Result<void> CheckReceipts(const LogEntry& entry, const Roster& members,
+                                         const Roster& roster);
+// The Releases: each is of a site with a receipt and what that receipt signs. Errors: kDataLoss;
+// names the entry and the site.
+[[nodiscard]] Result<void> CheckReleases(const LogEntry& entry);
+// The tags of the roster's receipts, by site.
+[[nodiscard]] std::map<std::string, SumTag> TagsOf(const LogEntry& entry, const Roster& roster);
 
 // One record: u64 length of the body, body, SHA-256 of the body. The hash names the record.
 [[nodiscard]] Bytes EncodeRecord(const LogHeader& header);

@@ -9,11 +9,25 @@
 #include <string_view>
 
 #include "federation/fixed_point.h"
+#include "federation/sum_tag.h"
 
 namespace consilium::federation {
 namespace {
 
 constexpr std::size_t kPieceBytes = 16 * 1024;  // plaintext and keystream stay in the first cache
+
+// Bytes that only the two sites of a pair can derive.
+Bytes OfPair(const KeyBytes& secret, std::string_view label, const MaskBinding& binding,
+             std::string_view first, std::string_view second, std::size_t length) {
+  ByteWriter info;
+  info.Text(label);
+  Encode(binding, info);
+  info.Text(first);
+  info.Text(second);
+  const auto& bytes = info.bytes();
+  return HkdfSha256(secret, {}, {reinterpret_cast<const char*>(bytes.data()), bytes.size()},
+                    length);
+}
 
 // AES-256-CTR over zeros. The counter runs on from piece to piece.
 class KeyStream {
@@ -21,14 +35,7 @@ class KeyStream {
   KeyStream(const KeyBytes& secret, const MaskBinding& binding, std::string_view first,
             std::string_view second)
       : context_(EVP_CIPHER_CTX_new()) {
-    ByteWriter info;
-    info.Text("consilium mask 1");
-    Encode(binding, info);
-    info.Text(first);
-    info.Text(second);
-    const auto& bytes = info.bytes();
-    const Bytes key_and_counter =
-        HkdfSha256(secret, {}, {reinterpret_cast<const char*>(bytes.data()), bytes.size()}, 48);
+    const Bytes key_and_counter = OfPair(secret, "consilium mask 1", binding, first, second, 48);
     const int ok = context_ == nullptr
                        ? 0
                        : EVP_EncryptInit_ex(context_.get(), EVP_aes_256_ctr(), nullptr,
@@ -136,6 +143,17 @@ Result<void> Masker::Apply(const MaskBinding& binding, const std::vector<BlockLa
     }
   }
   return {};
+}
+
+SumTag Masker::TagMask(const MaskBinding& binding) const {
+  SumTag mask{};
+  for (const auto& [peer, secret] : secrets_) {
+    const SumTag shared =
+        ResidueOf(OfPair(secret, "consilium tag mask 1", binding, std::min(site_, peer),
+                         std::max(site_, peer), SumTag{}.size()));
+    mask = site_ < peer ? AddTags(mask, shared) : SubtractTags(mask, shared);
+  }
+  return mask;
 }
 
 }  // namespace consilium::federation

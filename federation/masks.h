@@ -48,6 +48,11 @@ class Masker {
                                    const std::vector<BlockLayout>& layout,
                                    std::span<std::uint8_t> words) const;
 
+  // What keeps this site's sum tag from the others (sum_tag.h), modulo 2^127 - 1: for each pair the
+  // first adds and the second subtracts HKDF-SHA-256(X25519(i, j), info = "consilium tag mask 1",
+  // binding, i, j), so that over the roster of this masker they cancel.
+  [[nodiscard]] SumTag TagMask(const MaskBinding& binding) const;
+
   [[nodiscard]] std::size_t site_count() const { return secrets_.size() + 1; }
 
  private:

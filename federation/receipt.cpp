@@ -8,7 +8,7 @@
 namespace consilium::federation {
 namespace {
 
-constexpr std::string_view kReceiptLabel = "consilium receipt 1";
+constexpr std::string_view kReceiptLabel = "consilium receipt 2";
 
 template <typename Array>
 void ReadArray(ByteReader& reader, Array& to) {
@@ -48,9 +48,25 @@ Binding DecodeBinding(ByteReader& reader) {
   return binding;
 }
 
+void Encode(const Releases& releases, ByteWriter& writer) {
+  writer.U32(static_cast<std::uint32_t>(releases.size()));
+  for (const auto& [query, release] : releases) {
+    writer.U32(query);
+    writer.U32(static_cast<std::uint32_t>(release.blocks.size()));
+    for (const Block& block : release.blocks) Encode(block, writer);
+  }
+}
+
+Digest DigestOf(const Releases& releases) {
+  ByteWriter writer;
+  Encode(releases, writer);
+  return Sha256(writer.bytes());
+}
+
 Receipt Sign(const Binding& binding, std::string site, std::span<const std::uint8_t> words,
-             const SigningKey& key) {
-  Receipt receipt{binding, std::move(site), Sha256(words), words.size(), {}};
+             const Releases& releases, const SumTag& tag, const SigningKey& key) {
+  Receipt receipt{binding, std::move(site), Sha256(words), words.size(), DigestOf(releases), tag,
+                  {}};
   receipt.signature = key.Sign(SignedBytes(receipt));
   return receipt;
 }
@@ -62,25 +78,26 @@ Bytes SignedBytes(const Receipt& receipt) {
   writer.Text(receipt.site);
   writer.Raw(receipt.answer.bytes);
   writer.U64(receipt.answer_bytes);
+  writer.Raw(receipt.releases.bytes);
+  writer.Raw(receipt.tag);
   return writer.Take();
 }
 
-Result<void> Verify(const Receipt& receipt, const Roster& roster) {
-  const auto found = roster.find(receipt.site);
-  if (found == roster.end()) {
+Result<void> Verify(const Receipt& receipt, const Roster& members, const Digest& roster) {
+  const auto found = members.find(receipt.site);
+  if (found == members.end()) {
     return Fail(
         ErrorCode::kPermissionDenied,
-        fmt::format("receipt of site '{}', round {}, attempt {}: the site is not in the roster "
-                    "of {} sites",
-                    receipt.site, receipt.binding.round, receipt.binding.attempt, roster.size()));
+        fmt::format("receipt of site '{}', round {}, attempt {}: the site is none of the study's "
+                    "{} sites",
+                    receipt.site, receipt.binding.round, receipt.binding.attempt, members.size()));
   }
-  const Digest expected = DigestOf(roster);
-  if (receipt.binding.roster != expected) {
+  if (receipt.binding.roster != roster) {
     return Fail(ErrorCode::kPermissionDenied,
                 fmt::format("receipt of site '{}', round {}, attempt {}: it names roster {}, this "
                             "roster is {}; the site answered under other keys or other members",
                             receipt.site, receipt.binding.round, receipt.binding.attempt,
-                            Hex(receipt.binding.roster), Hex(expected)));
+                            Hex(receipt.binding.roster), Hex(roster)));
   }
   if (auto verified = found->second.signing.Verify(SignedBytes(receipt), receipt.signature);
       !verified) {
@@ -111,6 +128,15 @@ Result<void> CheckWords(const Receipt& receipt, std::span<const std::uint8_t> wo
   return {};
 }
 
+Result<void> CheckReleases(const Receipt& receipt, const Releases& releases) {
+  const Digest found = DigestOf(releases);
+  if (found == receipt.releases) return {};
+  return Fail(ErrorCode::kDataLoss,
+              fmt::format("Releases of site '{}', round {}: they have digest {}, its receipt says "
+                          "{}; they are not what the site signed",
+                          receipt.site, receipt.binding.round, Hex(found), Hex(receipt.releases)));
+}
+
 void Encode(const Receipt& receipt, ByteWriter& writer) {
   writer.Raw(SignedBytes(receipt));
   writer.Raw(receipt.signature);
@@ -123,6 +149,8 @@ Receipt DecodeReceipt(ByteReader& reader) {
   receipt.site = reader.Text(kSiteNameBytesMax);
   ReadArray(reader, receipt.answer.bytes);
   receipt.answer_bytes = reader.U64();
+  ReadArray(reader, receipt.releases.bytes);
+  ReadArray(reader, receipt.tag);
   ReadArray(reader, receipt.signature);
   return receipt;
 }

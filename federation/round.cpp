@@ -79,12 +79,19 @@ std::optional<Reject> Round::Refusal(const Receipt& receipt) const {
   }
   const auto held = receipts_.find(receipt.site);
   if (held != receipts_.end()) {
-    if (held->second.answer == receipt.answer) return std::nullopt;
+    if (held->second == receipt) return std::nullopt;
+    const bool words = held->second.answer != receipt.answer;
+    const bool releases = held->second.releases != receipt.releases;
+    const Digest& later = words || !releases ? receipt.answer : receipt.releases;
+    const Digest& first = words || !releases ? held->second.answer : held->second.releases;
     return refuse(
         ErrorCode::kAlreadyExists,
-        fmt::format("conflict: digest {} came after {}; the first one counts, ask the site "
+        fmt::format("conflict: digest {} came after {}{}; the first one counts, ask the site "
                     "why it answers twice",
-                    Hex(receipt.answer), Hex(held->second.answer)));
+                    Hex(later), Hex(first),
+                    words      ? ""
+                    : releases ? " for its Releases"
+                               : ", with another tag or signature"));
   }
   if (phase_ == Phase::kEnding || phase_ == Phase::kEnded) {
     return refuse(ErrorCode::kFailedPrecondition, "the attempt has ended: " + why_);

@@ -39,7 +39,7 @@ struct Opened {
   std::int64_t now_ms = 0;
 };
 struct AnswerArrived {
-  Receipt receipt;  // verified against the roster, and its words against it (receipt.h)
+  Receipt receipt;  // verified against its site's key, and words and Releases against it
   std::int64_t now_ms = 0;
 };
 struct SiteSeen {  // a sign of life

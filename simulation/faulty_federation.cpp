@@ -72,13 +72,14 @@ enum class Kind : std::uint8_t { kAsk = 1, kAnswer, kAck, kReject, kTotal, kHell
 
 struct Message {
   Kind kind = Kind::kHello;
-  Binding binding;               // kAsk, kTotal
-  std::set<std::string> sites;   // kAsk
-  Receipt receipt;               // kAnswer
-  Bytes words;                   // kAnswer, kTotal
-  std::string reason;            // kReject
-  std::uint32_t attempt = 0;     // kHello: where the site stands
-  std::uint64_t next_round = 0;  // kHello
+  Binding binding;                                 // kAsk, kTotal
+  std::set<std::string> sites;                     // kAsk
+  Receipt receipt;                                 // kAnswer
+  Bytes words;                                     // kAnswer, kTotal
+  std::map<std::string, federation::SumTag> tags;  // kTotal: of the receipts, by site
+  std::string reason;                              // kReject
+  std::uint32_t attempt = 0;                       // kHello: where the site stands
+  std::uint64_t next_round = 0;                    // kHello
 };
 
 // Behind all but answers stands a digest: what TLS does for a real connection. Answers go without,
@@ -99,6 +100,11 @@ Bytes Encode(const Message& message) {
     case Kind::kTotal:
       federation::Encode(message.binding, writer);
       writer.Blob(message.words);
+      writer.U32(static_cast<std::uint32_t>(message.tags.size()));
+      for (const auto& [site, tag] : message.tags) {
+        writer.Text(site);
+        writer.Raw(tag);
+      }
       break;
     case Kind::kHello:
       writer.U32(message.attempt);
@@ -146,10 +152,17 @@ std::optional<Message> Decode(std::span<const std::uint8_t> bytes) {
       message.receipt = federation::DecodeReceipt(reader);
       read_words();
       break;
-    case Kind::kTotal:
+    case Kind::kTotal: {
       message.binding = federation::DecodeBinding(reader);
       read_words();
+      const std::uint32_t count = std::min<std::uint32_t>(reader.U32(), KeyRing::kSitesMax + 1);
+      for (std::uint32_t i = 0; i < count; ++i) {
+        federation::SumTag& tag = message.tags[reader.Text(federation::kSiteNameBytesMax)];
+        const auto raw = reader.Raw(tag.size());
+        if (raw.size() == tag.size()) std::copy(raw.begin(), raw.end(), tag.begin());
+      }
       break;
+    }
     case Kind::kHello:
       message.attempt = reader.U32();
       message.next_round = reader.U64();
@@ -250,6 +263,7 @@ class Federation {
   void Feed(const federation::Event& event);
   void Carry(const Action& action);
   void CarryTotal(const federation::AppendTotal& append);
+  [[nodiscard]] static Message TotalOf(const CoordinatorEntry& entry);
   void Publish();
   void CoordinatorTick();
   void ToCoordinator(const std::string& from, const Message& message);
@@ -261,6 +275,7 @@ class Federation {
   void ToSite(Site& site, const Message& message);
   void Answer(Site& site, const federation::Asked& asked);
   void SendAnswer(Site& site, const SiteEntry& entry);
+  [[nodiscard]] Result<void> CheckSum(const Site& site, const Message& total) const;
   std::vector<Bytes> TotalsOf(const Site& site, std::uint32_t attempt) const;
 
   [[nodiscard]] std::int64_t ClockMs() const { return now_ms_ + coordinator_.clock_offset_ms; }
@@ -419,9 +434,19 @@ void Federation::CarryTotal(const federation::AppendTotal& append) {
   for (const std::string& site : append.summed) {
     federation::AddWords(Layout(), coordinator_.words.at(site), entry.total);
   }
+  if (scenario_.lie == Lie::kCoordinatorForges && entry.binding.round == 1) entry.total[2] ^= 1;
   Write(
       coordinator_, [this, entry] { coordinator_.log.push_back(entry); },
       [this] { Feed(federation::TotalLogged{}); });
+}
+
+Message Federation::TotalOf(const CoordinatorEntry& entry) {
+  Message total;
+  total.kind = Kind::kTotal;
+  total.binding = entry.binding;
+  total.words = entry.total;
+  for (const auto& [site, receipt] : entry.receipts) total.tags[site] = receipt.tag;
+  return total;
 }
 
 void Federation::Publish() {
@@ -436,10 +461,7 @@ void Federation::Publish() {
   const auto [at, fresh] = published_.try_emplace({binding.attempt, binding.round}, digest);
   if (!fresh && at->second != digest) Violate("two totals for one round");
   for (const std::string& site : coordinator_.roster) {
-    Message total;
-    total.kind = Kind::kTotal;
-    total.binding = binding;
-    total.words = coordinator_.log.back().total;
+    Message total = TotalOf(coordinator_.log.back());
     if (scenario_.lie == Lie::kCoordinatorEquivocates && binding.round == 0 && site == "S1") {
       total.words[0] ^= 1;
     }
@@ -467,11 +489,16 @@ void Federation::TakeAnswer(const std::string& from, const Message& message) {
     Send(kCoordinator, from, answer);
   };
   const Receipt& receipt = message.receipt;
+  if (receipt.site != from) {
+    return reject({ErrorCode::kPermissionDenied,
+                   fmt::format("site '{}' sent an answer in the name of another", from)});
+  }
   const auto held = coordinator_.round->receipts().find(receipt.site);
   const bool known = held != coordinator_.round->receipts().end() && held->second == receipt;
   if (!known && receipt.binding == coordinator_.binding) {
     if (const auto whole = CheckWords(receipt, message.words); !whole) return reject(whole.error());
-    if (const auto valid = Verify(receipt, keys_.RosterOf(coordinator_.roster)); !valid) {
+    const Roster roster = keys_.RosterOf(coordinator_.roster);
+    if (const auto valid = Verify(receipt, roster, DigestOf(roster)); !valid) {
       return reject(valid.error());
     }
   }
@@ -493,11 +520,7 @@ void Federation::ToCoordinator(const std::string& from, const Message& message) 
         entry.binding.round < message.next_round || !entry.roster.contains(from)) {
       continue;
     }
-    Message total;
-    total.kind = Kind::kTotal;
-    total.binding = entry.binding;
-    total.words = entry.total;
-    Send(kCoordinator, from, total);
+    Send(kCoordinator, from, TotalOf(entry));
   }
 }
 
@@ -527,9 +550,7 @@ void Federation::AskFalsely() {
       break;
     default:  // another total for a round that has one
       if (coordinator_.log.empty() || !coordinator_.log.back().is_total) return;
-      message.kind = Kind::kTotal;
-      message.binding = coordinator_.log.front().binding;
-      message.words = coordinator_.log.front().total;
+      message = TotalOf(coordinator_.log.front());
       message.words[3] ^= 0x10;
       // A site that does not hold this total yet could not know better; see
       // kCoordinatorEquivocates.
@@ -599,6 +620,12 @@ void Federation::ToSite(Site& site, const Message& message) {
       return;
     }
     if (!*fresh) return;
+    if (const auto sum = CheckSum(site, message); !sum) {
+      const std::string refusal = fmt::format("site '{}', {}", site.name, sum.error().message);
+      report_.refusals.push_back(refusal);
+      Note(refusal);
+      return;
+    }
     SiteEntry entry;
     entry.is_total = true;
     entry.asked.binding = message.binding;
@@ -607,6 +634,19 @@ void Federation::ToSite(Site& site, const Message& message) {
         site, [&site, entry] { site.log.push_back(entry); },
         [&site, entry] { site.rounds->Accept(entry.asked.binding, Sha256(entry.words)); });
   }
+}
+
+// By the tags of the roster that this site answered under.
+Result<void> Federation::CheckSum(const Site& site, const Message& total) const {
+  std::set<std::string> roster;
+  for (const SiteEntry& entry : site.log) {
+    if (!entry.is_total && entry.asked.binding == total.binding) roster = entry.asked.sites;
+  }
+  std::map<std::string, federation::SumTag> tags;
+  for (const auto& [name, tag] : total.tags) {
+    if (roster.contains(name)) tags[name] = tag;
+  }
+  return keys_.SumKeyOf(roster).Check(total.binding, tags, Layout(), total.words);
 }
 
 void Federation::Answer(Site& site, const federation::Asked& asked) {
@@ -618,8 +658,12 @@ void Federation::Answer(Site& site, const federation::Asked& asked) {
   entry.words = PlainWords(site.name, asked.binding.query, static_cast<int>(asked.sites.size()));
   const std::vector<std::string> names(asked.sites.begin(), asked.sites.end());
   const auto masker = keys_.masker(site.name).For(names);
+  const federation::SumTag tag =
+      keys_.SumKeyOf(asked.sites).Tag(asked.binding, site.name, Layout(), entry.words);
   CONSILIUM_CHECK(masker && masker->Apply(asked.binding, Layout(), entry.words), "masks apply");
-  entry.receipt = Sign(asked.binding, site.name, entry.words, keys_.signing(site.name));
+  entry.receipt =
+      Sign(asked.binding, site.name, entry.words, {},
+           federation::AddTags(tag, masker->TagMask(asked.binding)), keys_.signing(site.name));
   Write(
       site, [&site, entry] { site.log.push_back(entry); },
       [this, &site, entry] {
@@ -636,7 +680,15 @@ void Federation::SendAnswer(Site& site, const SiteEntry& entry) {
   if (scenario_.lie == Lie::kSiteAnswersTwice && site.name == "S1") {
     Message other = message;
     federation::AddWords(Layout(), LiesDelta(), other.words);
-    other.receipt = Sign(entry.asked.binding, site.name, other.words, keys_.signing(site.name));
+    // Its tag fits the lie: a site owns up to what it signs, and its tags cannot show it.
+    const federation::SumKey key = keys_.SumKeyOf(entry.asked.sites);
+    const auto of = [&](const Bytes& words) {
+      return key.Tag(entry.asked.binding, site.name, Layout(), words);
+    };
+    const federation::SumTag delta =
+        federation::SubtractTags(of(LiesDelta()), of(federation::ZeroWords(Layout())));
+    other.receipt = Sign(entry.asked.binding, site.name, other.words, {},
+                         federation::AddTags(entry.receipt.tag, delta), keys_.signing(site.name));
     const bool lie_first = rng_.Chance(0.5);
     Send(site.name, kCoordinator, lie_first ? other : message);
     Send(site.name, kCoordinator, lie_first ? message : other);
@@ -709,7 +761,8 @@ void Federation::Conclude() {
         Violate(fmt::format("round {} has a receipt of {} that is not its own", round, site));
       }
     }
-    if (entry.total != ExpectedTotal(entry)) {
+    const bool forged = scenario_.lie == Lie::kCoordinatorForges && entry.binding.round == 1;
+    if (!forged && entry.total != ExpectedTotal(entry)) {
       Violate(fmt::format("the total of round {} is not the sum of the answers", round));
     }
     totals[{attempt, round++}] = entry.total;
@@ -721,9 +774,8 @@ void Federation::Conclude() {
       const Binding& binding = entry.asked.binding;
       if (entry.is_total) {
         const auto logged = totals.find({binding.attempt, binding.round});
-        const bool lied_to =
-            scenario_.lie == Lie::kCoordinatorEquivocates && name == "S1" && binding.round == 0;
-        if (!lied_to && (logged == totals.end() || logged->second != entry.words)) {
+        const bool forged = scenario_.lie == Lie::kCoordinatorForges && binding.round == 1;
+        if (forged || logged == totals.end() || logged->second != entry.words) {
           Violate(fmt::format("{} holds another total of round {}", name, binding.round));
         }
         continue;
@@ -828,6 +880,7 @@ KeyRing::KeyRing() {
     auto masker = federation::Masker::Create(site, key, roster_);
     CONSILIUM_CHECK(masker.has_value(), "the ring's keys are usable");
     maskers_.emplace(site, std::move(*masker));
+    shares_.emplace(site, Sha256("share " + site).bytes);
   }
 }
 
@@ -843,6 +896,12 @@ const federation::SigningKey& KeyRing::signing(const std::string& site) const {
 
 const federation::Masker& KeyRing::masker(const std::string& site) const {
   return maskers_.at(site);
+}
+
+federation::SumKey KeyRing::SumKeyOf(const std::set<std::string>& sites) const {
+  std::map<std::string, federation::KeyBytes> shares;
+  for (const std::string& site : sites) shares[site] = shares_.at(site);
+  return federation::SumKey::Of(shares);
 }
 
 Scenario DrawScenario(std::uint64_t seed) {

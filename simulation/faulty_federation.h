@@ -1,10 +1,11 @@
 // A coordinator and its sites through several rounds, on one virtual clock, with every fault we
 // know.
 //
-// The parts under test are the real ones: fixed-point words, masks, receipts, federation/round.h
-// and federation/site_rounds.h. Only the edge is simulated: network, disk, clock, crash and restart
-// (each process is rebuilt from its own log). Until `heals_ms` faults happen, then none. Everything
-// follows from the scenario and its seed, so a failing seed is a test case.
+// The parts under test are the real ones: fixed-point words, masks, sum tags, receipts,
+// federation/round.h and federation/site_rounds.h. Only the edge is simulated: network, disk,
+// clock, crash and restart (each process is rebuilt from its own log). Until `heals_ms` faults
+// happen, then none. Everything follows from the scenario and its seed, so a failing seed is a test
+// case.
 #pragma once
 
 #include <cstdint>
@@ -18,6 +19,7 @@
 #include "federation/masks.h"
 #include "federation/quorum.h"
 #include "federation/receipt.h"
+#include "federation/sum_tag.h"
 #include "simulation/faulty_network.h"
 
 namespace consilium::simulation {
@@ -30,10 +32,12 @@ class KeyRing {
   [[nodiscard]] federation::Roster RosterOf(const std::set<std::string>& sites) const;
   [[nodiscard]] const federation::SigningKey& signing(const std::string& site) const;
   [[nodiscard]] const federation::Masker& masker(const std::string& site) const;  // of all eight
+  [[nodiscard]] federation::SumKey SumKeyOf(const std::set<std::string>& sites) const;
 
  private:
   std::map<std::string, federation::SigningKey> signing_;
   std::map<std::string, federation::Masker> maskers_;
+  std::map<std::string, federation::KeyBytes> shares_;
   federation::Roster roster_;
 };
 
@@ -43,6 +47,7 @@ enum class Lie {
   kCoordinatorAsksAnew,     // the coordinator also asks under other rosters, altered queries, and
                             // sends other totals for rounds that have one
   kCoordinatorEquivocates,  // the coordinator tells S1 another first total than the others
+  kCoordinatorForges,       // the coordinator logs and tells all sites another second total
 };
 
 struct Scenario {

@@ -13,6 +13,8 @@
 
 #include "base/linear_algebra.h"
 #include "coordinator/study_run.h"
+#include "federation/sum_shares.h"
+#include "federation/sum_tag.h"
 #include "study/program.h"
 #include "study/study_file.h"
 
@@ -45,8 +47,8 @@ struct Federation {
 
 Result<Federation> JoinAll(const study::Study& study, const study::Engine& engine,
                            std::map<std::string, LocalSite> cohorts,
-                           const federation::Roster& roster) {
-  std::map<std::string, SiteIdentity> identities = LocalIdentities(study, cohorts);
+                           std::map<std::string, SiteIdentity> identities,
+                           const federation::Roster& roster, const federation::SumKey& sum_key) {
   std::map<std::string, federation::SiteKeys> keys;
   for (const auto& [name, identity] : identities) keys[name] = identity.public_keys();
   const site_agent::Approval approval = site_agent::AcceptAll(study, keys);
@@ -58,6 +60,7 @@ Result<Federation> JoinAll(const study::Study& study, const study::Engine& engin
     auto joined = Site::Join(study, engine, std::move(identities.at(name)), std::move(site.cohort),
                              roster, settings, approval, *federation.ledgers.back());
     CONSILIUM_TRY(joined);
+    (*joined)->SetSumKey(sum_key);
     federation.sites.push_back(std::move(*joined));
   }
   return federation;
@@ -90,6 +93,26 @@ std::map<std::string, SiteIdentity> LocalIdentities(const study::Study& study,
   return identities;
 }
 
+federation::Roster LocalMembers(const study::Study& study,
+                                const std::map<std::string, SiteIdentity>& identities) {
+  federation::Roster members;
+  for (const std::string& site : study.sites) {
+    const auto found = identities.find(site);
+    if (found != identities.end()) members[site] = found->second.public_keys();
+  }
+  return members;
+}
+
+federation::SumKey LocalSumKey(const std::string& study_file, const federation::Roster& members,
+                               const federation::Roster& roster,
+                               const std::map<std::string, SiteIdentity>& identities) {
+  const Digest context = federation::SumContext(study_file, members);
+  std::map<std::string, federation::KeyBytes> shares;
+  for (const auto& [site, keys] : roster)
+    shares[site] = federation::SumShareOf(identities.at(site).agreement, context);
+  return federation::SumKey::Of(shares);
+}
+
 federation::Roster LocalRoster(const study::Study& study,
                                const std::map<std::string, SiteIdentity>& identities) {
   federation::Roster roster;
@@ -113,12 +136,16 @@ Result<LocalOutcome> RunLocally(const study::Study& study, const std::string& st
               site));
   }
   const study::Engine engine = study::MakeEngine();
-  const federation::Roster roster = LocalRoster(study, LocalIdentities(study, cohorts));
-  auto federation = JoinAll(study, engine, std::move(cohorts), roster);
+  std::map<std::string, SiteIdentity> identities = LocalIdentities(study, cohorts);
+  const federation::Roster members = LocalMembers(study, identities);
+  const federation::Roster roster = LocalRoster(study, identities);
+  const federation::SumKey sum_key = LocalSumKey(study_file, members, roster, identities);
+  auto federation =
+      JoinAll(study, engine, std::move(cohorts), std::move(identities), roster, sum_key);
   CONSILIUM_TRY(federation);
   std::vector<std::unique_ptr<Site>>& sites = federation->sites;
-  auto run = resume.empty() ? StudyRun::Begin(study, study_file, engine, roster, log)
-                            : StudyRun::Resume(study, engine, roster, resume, log);
+  auto run = resume.empty() ? StudyRun::Begin(study, study_file, engine, members, log)
+                            : StudyRun::Resume(study, engine, members, resume, log);
   CONSILIUM_TRY(run);
   study::StudyReplay verification(study, engine);
   if (!resume.empty()) CONSILIUM_TRY(Catch(resume, verification, sites));
@@ -148,7 +175,8 @@ Result<LocalOutcome> RunLocally(const study::Study& study, const std::string& st
       Result<RoundAnswer>& one = *answered[i];
       if (!one) return tl::unexpected<Error>(one.error());
       if (roster.contains(sites[i]->name())) progress.bytes_up = sites[i]->bytes_up();
-      if (options.keep_answer && one->receipt) {
+      if (!(*run)->IsAsked(sites[i]->name())) continue;
+      if (options.keep_answer && !one->words.empty()) {
         CONSILIUM_TRY(options.keep_answer(progress.round, sites[i]->name(), one->words));
       }
       answers[sites[i]->name()] = {std::move(one->words), std::move(one->receipt),
@@ -159,6 +187,8 @@ Result<LocalOutcome> RunLocally(const study::Study& study, const std::string& st
     const auto add = (*run)->Prepare(answers);
     if (!add) return tl::unexpected<Error>(add.error());
     answers.clear();
+    CONSILIUM_TRY(sum_key.Check(question.binding, federation::TagsOf((*run)->last_entry(), roster),
+                                verification.layout(), (*run)->last_entry().total));
     std::future<Result<void>> verified;
     const federation::LogEntry& entry = (*run)->last_entry();
     const auto verify = [&] { return verification.Deliver(entry.total, entry.releases); };

@@ -2,10 +2,10 @@
 // one Site a hospital with gate and ledger, masks, receipts and the log. What it computes has the
 // same bits as the networked run.
 //
-// The query verification that every site makes is computed once for all of them (it is the same
-// computation from the same totals). Threads: the sites of a round answer side by side; the
-// coordinator's computation and the verification advance side by side. No result depends on the
-// number of threads.
+// The query verification that every site makes, and its check of each total by the sites' tags, are
+// computed once for all of them (it is the same computation from the same totals). Threads: the
+// sites of a round answer side by side; the coordinator's computation and the verification advance
+// side by side. No result depends on the number of threads.
 #pragma once
 
 #include <cstdint>
@@ -55,9 +55,17 @@ struct LocalOutcome {
 // Identities of the study's sites in a simulation: from the study's seed.
 [[nodiscard]] std::map<std::string, site_agent::SiteIdentity> LocalIdentities(
     const study::Study& study, const std::map<std::string, LocalSite>& sites);
-// The training centers with their keys.
+// All sites of the study with their keys, and those of them that train.
+[[nodiscard]] federation::Roster LocalMembers(
+    const study::Study& study, const std::map<std::string, site_agent::SiteIdentity>& identities);
 [[nodiscard]] federation::Roster LocalRoster(
     const study::Study& study, const std::map<std::string, site_agent::SiteIdentity>& identities);
+
+// The sum key of these training centers, made from their secrets at once instead of from seals.
+[[nodiscard]] federation::SumKey LocalSumKey(
+    const std::string& study_file, const federation::Roster& members,
+    const federation::Roster& roster,
+    const std::map<std::string, site_agent::SiteIdentity>& identities);
 
 // Runs `study` (resolved) to its end; `resume`: the bytes of a log that an earlier run left (empty:
 // begin). Errors: a site's refusal (names the site and the rule), a step's error, the log's.

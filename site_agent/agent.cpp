@@ -131,8 +131,8 @@ struct Agent::Impl {
   }
 
   void SayWord(const Digest& study, wire::Word word, std::uint32_t attempt,
-               std::vector<std::string> columns = {}, std::string outward = {}) {
-    Say(wire::StudyWord{study, word, attempt, std::move(columns), std::move(outward)});
+               std::string outward = {}) {
+    Say(wire::StudyWord{study, word, attempt, {}, std::move(outward)});
   }
 
   void SetDoing(const Digest& study, const std::string& what) {
@@ -236,15 +236,21 @@ struct Agent::Impl {
                  : Result<std::vector<std::string>>(tl::unexpected<Error>(tables.error()));
       if (!columns) {
         spdlog::error("study {}: {}", one.study.name, columns.error().message);
-        SayWord(id, wire::Word::kFailed, 0, {}, OutwardText(columns.error()));
+        SayWord(id, wire::Word::kFailed, 0, OutwardText(columns.error()));
         return;
       }
       if (const auto opened = OpenStudy(id, one); !opened) {
         spdlog::error("study {}: {}", one.study.name, opened.error().message);
-        SayWord(id, wire::Word::kFailed, 0, {}, OutwardText(opened.error()));
+        SayWord(id, wire::Word::kFailed, 0, OutwardText(opened.error()));
         return;
       }
-      SayWord(id, wire::Word::kApproved, 0, *columns);
+      auto seals = one.agent->Seals();
+      if (!seals) {
+        spdlog::error("study {}: {}", one.study.name, seals.error().message);
+        SayWord(id, wire::Word::kFailed, 0, OutwardText(seals.error()));
+        return;
+      }
+      Say(wire::StudyWord{id, wire::Word::kApproved, 0, *columns, {}, std::move(*seals)});
     }
   }
 
@@ -276,7 +282,7 @@ struct Agent::Impl {
     const Digest id = study::DigestOf(*submission);
     const auto mine = submission->members.find(config.site);
     if (mine == submission->members.end() || mine->second != keys->public_keys()) {
-      SayWord(id, wire::Word::kFailed, 0, {}, "PERMISSION_DENIED GATE_KEY_NOT_PINNED");
+      SayWord(id, wire::Word::kFailed, 0, "PERMISSION_DENIED GATE_KEY_NOT_PINNED");
       return Fail(ErrorCode::kPermissionDenied,
                   fmt::format("study {}: the lead signed other keys for this site than it has; it "
                               "must be submitted again",
@@ -321,6 +327,14 @@ struct Agent::Impl {
     return {};
   }
 
+  Result<void> Sealed(const wire::Seals& seals) {
+    const auto found = studies.find(seals.study);
+    if (found == studies.end() || !found->second.agent) return {};
+    const auto taken = found->second.agent->TakeSeals(seals.seals);
+    if (!taken) SayWord(seals.study, wire::Word::kFailed, 0, OutwardText(taken.error()));
+    return taken;
+  }
+
   Result<void> Arrived(const wire::RecordPart& part) {
     const auto found = studies.find(part.study);
     if (found == studies.end() || !found->second.agent) return {};
@@ -348,7 +362,7 @@ struct Agent::Impl {
       if (Passes(taken.error())) {
         BreakOff();  // the record is sent again over the next connection
       } else if (part.index == 0) {
-        SayWord(part.study, wire::Word::kFailed, part.attempt, {}, OutwardText(taken.error()));
+        SayWord(part.study, wire::Word::kFailed, part.attempt, OutwardText(taken.error()));
       } else {
         Say(wire::Refused{part.study, part.attempt, part.index - 1, OutwardText(taken.error())});
       }
@@ -470,6 +484,7 @@ struct Agent::Impl {
           [&](const auto& message) -> Result<void> {
             using Message = std::decay_t<decltype(message)>;
             if constexpr (std::is_same_v<Message, wire::Offer>) return Offered(message);
+            if constexpr (std::is_same_v<Message, wire::Seals>) return Sealed(message);
             if constexpr (std::is_same_v<Message, wire::RecordPart>) return Arrived(message);
             if constexpr (std::is_same_v<Message, wire::Ask>) return Asked(message);
             if constexpr (std::is_same_v<Message, wire::Ended>) return Finished(message);

@@ -88,6 +88,14 @@ constexpr std::array<RuleText, kGateRuleCount> kRuleTexts = {{
      "Write `privacy: {masks: true}` in the study and do not switch masks off; sums in the clear "
      "are "
      "for published data only (`policy: public-data`)."},
+    {"GATE_SUM_SHARE",
+     "Compare that site's key fingerprint by telephone; then the study must be submitted again."},
+    {"GATE_TOTAL_NOT_THE_SUM",
+     "The coordinator told a total that the sites did not send, or a site tagged another one: send "
+     "this record to the lead and stop."},
+    {"GATE_RELEASE_NOT_SIGNED",
+     "The coordinator told a result that its hospital did not sign: send this record to the lead "
+     "and stop."},
     {"GATE_LEDGER_UNAVAILABLE",
      "Make room on the ledger's disk or repair it; nothing leaves until then."},
 }};
@@ -354,6 +362,10 @@ void Gate::Apply(const LedgerRecord& record) {
     case LedgerEvent::kStudyRefused:
     case LedgerEvent::kQueryRefused:
       refusals_.insert(RefusalKey(record));
+      for (const GateRule rule : {GateRule::kTotalNotTheSum, GateRule::kReleaseNotSigned}) {
+        if (record.rule == Name(rule))
+          distrusted_.try_emplace(record.study, Refusal{rule, record.detail, {}, {}});
+      }
       return;
     case LedgerEvent::kTotalReceived:
       return;
@@ -1091,6 +1103,37 @@ Ruling<void> Gate::RecordTotal(const RoundFacts& facts, const Digest& total) {
   record.sentence =
       fmt::format("Round {}: received the round's totals ({}).", facts.round, Short(total));
   return Write(std::move(record));
+}
+
+Refusal Gate::RefuseTotal(const RoundFacts& facts, const Digest& total, GateRule rule,
+                          std::string_view why) {
+  CONSILIUM_CHECK(rule == GateRule::kTotalNotTheSum || rule == GateRule::kReleaseNotSigned,
+                  "a total is refused by a rule on totals");
+  Refusal refusal{rule, std::string(why), {}, {}};
+  LedgerRecord record;
+  record.event = LedgerEvent::kQueryRefused;
+  record.unix_ms = facts.unix_ms;
+  record.study = facts.study;
+  const auto found = studies_.find(facts.study);
+  if (found != studies_.end()) record.study_name = found->second.name;
+  record.round = facts.round;
+  record.attempt = facts.attempt;
+  record.round_digest = facts.round_digest;
+  record.roster = facts.roster_hash;
+  record.content = total;
+  record.rule = Name(rule);
+  record.detail = why;
+  record.sentence = fmt::format("Round {}: did not believe the round's totals ({}): {}: {} {}",
+                                facts.round, Short(total), record.rule, why, Advice(rule));
+  // What cannot be written is refused all the same; a restart then finds out again.
+  distrusted_.try_emplace(facts.study, refusal);
+  if (!refusals_.contains(RefusalKey(record))) static_cast<void>(Write(std::move(record)));
+  return refusal;
+}
+
+std::optional<Refusal> Gate::IsDistrusted(const Digest& study) const {
+  const auto found = distrusted_.find(study);
+  return found == distrusted_.end() ? std::nullopt : std::optional<Refusal>(found->second);
 }
 
 Ruling<void> Gate::EndAttempt(const Digest& study, std::uint32_t attempt, std::string_view why,

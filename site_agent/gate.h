@@ -61,6 +61,9 @@ enum class GateRule {
   kAnswerSize,            // GATE_ANSWER_SIZE
   kAnswerChanged,         // GATE_ANSWER_CHANGED: other bytes under the same mask
   kNotMasked,             // GATE_NOT_MASKED
+  kSumShare,              // GATE_SUM_SHARE: what a site sealed for this one does not open
+  kTotalNotTheSum,        // GATE_TOTAL_NOT_THE_SUM: of what the sites signed
+  kReleaseNotSigned,      // GATE_RELEASE_NOT_SIGNED: not what its site signed
   kLedgerUnavailable,     // GATE_LEDGER_UNAVAILABLE: what is not written down does not leave
 };
 inline constexpr int kGateRuleCount = static_cast<int>(GateRule::kLedgerUnavailable) + 1;
@@ -212,6 +215,12 @@ class Gate {
 
   // What came back. `total`: digest of the total as the log has it.
   [[nodiscard]] Ruling<void> RecordTotal(const RoundFacts& facts, const Digest& total);
+  // What came back is not believed. Written to the ledger, once; this site answers nothing more of
+  // the study (IsDistrusted). `total`: digest of what was refused.
+  [[nodiscard]] Refusal RefuseTotal(const RoundFacts& facts, const Digest& total, GateRule rule,
+                                    std::string_view why);
+  // A total of the study was refused here: the refusal, as the ledger has it.
+  [[nodiscard]] std::optional<Refusal> IsDistrusted(const Digest& study) const;
   // The attempt is over for this site; a later one may start if restarting was approved.
   [[nodiscard]] Ruling<void> EndAttempt(const Digest& study, std::uint32_t attempt,
                                         std::string_view why, std::int64_t unix_ms = 0);
@@ -286,6 +295,7 @@ class Gate {
   std::map<Digest, StudyState> studies_;
   std::map<Digest, std::uint32_t> row_numbers_;
   std::set<Digest> refusals_;
+  std::map<Digest, Refusal> distrusted_;  // by study
 };
 
 }  // namespace consilium::site_agent

@@ -47,6 +47,20 @@ std::string BindingDifference(const RoundQuestion& question, const RoundFacts& f
   return "the roster is not the training centers of the signed study";
 }
 
+// A round whose question this site derived itself, as it meets the total.
+RoundFacts FactsOfTotal(const RoundQuestion& question) {
+  RoundFacts facts;
+  facts.study = question.binding.study;
+  facts.round = question.binding.round;
+  facts.attempt = question.binding.attempt;
+  facts.round_digest = question.binding.query;
+  for (const auto& [site, keys] : question.roster)
+    facts.roster.push_back({site, FingerprintOf(keys)});
+  facts.roster_hash = question.binding.roster;
+  facts.derived = true;
+  return facts;
+}
+
 }  // namespace
 
 SiteIdentity CopyOf(const SiteIdentity& identity) {
@@ -129,12 +143,10 @@ Result<std::unique_ptr<Site>> Site::Join(const study::Study& study,
   if (!numbers) return within(numbers.error());
   site->row_numbers_ = std::move(*numbers);
   if (roster.contains(site->name())) {
-    if (study.privacy.masks) {
-      auto masker = federation::Masker::Create(site->name(), site->identity_.agreement, roster);
-      if (!masker)
-        return tl::unexpected<Error>(Within(fmt::format("site {}", site->name()), masker.error()));
-      site->masker_ = std::move(*masker);
-    }
+    auto masker = federation::Masker::Create(site->name(), site->identity_.agreement, roster);
+    if (!masker)
+      return tl::unexpected<Error>(Within(fmt::format("site {}", site->name()), masker.error()));
+    site->masker_ = std::move(*masker);
     std::vector<RowSet> planned;
     for (int fold = 0; fold <= study.folds.count; ++fold) {
       const MyRows rows = site->RowsOf({"", {site->name()}, fold});
@@ -200,6 +212,7 @@ Result<RoundAnswer> Site::Answer(const RoundQuestion& question, const study::Stu
     different =
         std::min(difference.query, question.queries.empty() ? 0 : question.queries.size() - 1);
   }
+  if (const auto distrusted = gate_.IsDistrusted(study_.digest)) return refused(*distrusted);
   if (question.queries.empty())
     return failed({ErrorCode::kInvalidArgument, "a round without a question"});
   if (!facts.derived) {
@@ -245,16 +258,24 @@ Result<RoundAnswer> Site::Answer(const RoundQuestion& question, const study::Stu
       pieces.back() = std::move(*words);
     }
   }
+  if (sums_here && !sum_key_)
+    return refused(
+        {GateRule::kSumShare, "the sum key of the attempt is not known here yet.", {}, {}});
   std::size_t total_bytes = 0;
   for (const Bytes& piece : pieces) total_bytes += piece.size();
   if (total_bytes > 0) {
     answer.words.reserve(total_bytes);
     for (const Bytes& piece : pieces)
       answer.words.insert(answer.words.end(), piece.begin(), piece.end());
-    if (masker_) {
-      if (const auto masked = masker_->Apply(question.binding, layout, answer.words); !masked)
-        return failed(masked.error());
-    }
+  }
+  federation::SumTag tag{};
+  if (sums_here) {
+    tag = federation::AddTags(sum_key_->Tag(question.binding, name(), layout, answer.words),
+                              masker_->TagMask(question.binding));
+  }
+  if (total_bytes > 0 && study_.privacy.masks) {
+    if (const auto masked = masker_->Apply(question.binding, layout, answer.words); !masked)
+      return failed(masked.error());
   }
   std::size_t at = 0;
   for (std::size_t q = 0; q < question.queries.size(); ++q) {
@@ -265,7 +286,7 @@ Result<RoundAnswer> Site::Answer(const RoundQuestion& question, const study::Stu
       Bytes slice(from, from + static_cast<std::ptrdiff_t>(pieces[q].size()));
       at += pieces[q].size();
       const auto admitted =
-          gate_.AdmitAnswer(facts, query, step, rows[q], std::move(slice), masker_.has_value());
+          gate_.AdmitAnswer(facts, query, step, rows[q], std::move(slice), study_.privacy.masks);
       if (!admitted) return refused(admitted.error());
       if (!rows[q].training.empty() || !rows[q].left_out.empty())
         equations_ += ledger_->records().back().equations;
@@ -288,8 +309,8 @@ Result<RoundAnswer> Site::Answer(const RoundQuestion& question, const study::Stu
     }
     if (step->forgets_fit) derived_.Forget(query.scope.fit);
   }
-  if (total_bytes > 0)
-    answer.receipt = federation::Sign(question.binding, name(), answer.words, identity_.signing);
+  answer.receipt = federation::Sign(question.binding, name(), answer.words, answer.releases, tag,
+                                    identity_.signing);
   bytes_up_ += total_bytes;
   ++answers_;
   return answer;
@@ -308,20 +329,23 @@ Result<void> Site::Rederive(const std::vector<Query>& queries) {
 }
 
 Result<void> Site::TotalReceived(const RoundQuestion& question, const Digest& total) {
-  RoundFacts facts;
-  facts.study = question.binding.study;
-  facts.round = question.binding.round;
-  facts.attempt = question.binding.attempt;
-  facts.round_digest = question.binding.query;
-  for (const auto& [site, keys] : question.roster)
-    facts.roster.push_back({site, FingerprintOf(keys)});
-  facts.roster_hash = question.binding.roster;
-  facts.derived = true;
-  if (const auto recorded = gate_.RecordTotal(facts, total); !recorded) {
+  if (const auto recorded = gate_.RecordTotal(FactsOfTotal(question), total); !recorded) {
     return tl::unexpected<Error>(
         Within(fmt::format("site {}", name()), recorded.error().ToError()));
   }
   return {};
+}
+
+Error Site::RefuseTotal(const RoundQuestion& question, const Digest& total, GateRule rule,
+                        std::string_view why) {
+  return Within(fmt::format("site {}", name()),
+                gate_.RefuseTotal(FactsOfTotal(question), total, rule, why).ToError());
+}
+
+std::optional<Error> Site::Distrust() const {
+  const auto refusal = gate_.IsDistrusted(study_.digest);
+  if (!refusal) return std::nullopt;
+  return Within(fmt::format("site {}", name()), refusal->ToError());
 }
 
 Result<void> Site::EndAttempt(std::uint32_t attempt, std::string_view why) {

@@ -17,6 +17,7 @@
 #include "federation/masks.h"
 #include "federation/receipt.h"
 #include "federation/step.h"
+#include "federation/sum_tag.h"
 #include "site_agent/gate.h"
 #include "study/replay.h"
 #include "study/study.h"
@@ -48,9 +49,9 @@ struct RoundQuestion {
 };
 
 struct RoundAnswer {
-  Bytes words;  // empty when the site is not in the roster or nothing is summed
-  std::optional<federation::Receipt> receipt;             // of the words
-  std::map<std::uint32_t, federation::Release> releases;  // by place of the query
+  Bytes words;                    // empty when the site is not in the roster or nothing is summed
+  federation::Receipt receipt;    // of the words and the Releases
+  federation::Releases releases;  // by place of the query
 };
 
 class Site {
@@ -67,13 +68,23 @@ class Site {
       federation::Cohort cohort, const federation::Roster& roster, SiteSettings settings,
       const Approval& approval, Ledger& ledger, const study::Study* whole = nullptr);
 
+  // The key of this attempt's sum tags, from the shares of its training sites. Until then a
+  // training site answers nothing.
+  void SetSumKey(const federation::SumKey& key) { sum_key_ = key; }
+
   // Answers the round, or refuses: then nothing leaves. `replay` has been given all earlier totals.
-  // Errors: refusals by name ("GATE_NOT_DERIVED: ..."), those of the steps (with the site in
-  // front).
+  // Errors: refusals by name ("GATE_NOT_DERIVED: ..."; GATE_SUM_SHARE without a sum key; the
+  // refusal of RefuseTotal), those of the steps (with the site in front).
   [[nodiscard]] Result<RoundAnswer> Answer(const RoundQuestion& question,
                                            const study::StudyReplay& replay);
   // The total of the round is known; it goes to the ledger. Errors: the gate's.
   [[nodiscard]] Result<void> TotalReceived(const RoundQuestion& question, const Digest& total);
+  // The total that came is not believed: to the ledger, and nothing more is answered. `rule`: of
+  // totals (gate.h). The refusal as an error.
+  [[nodiscard]] Error RefuseTotal(const RoundQuestion& question, const Digest& total, GateRule rule,
+                                  std::string_view why);
+  // Was a total of this study refused here, also before a restart? The refusal as an error.
+  [[nodiscard]] std::optional<Error> Distrust() const;
   // The attempt is over for this site; a later one may begin if restarting was approved.
   // Errors: the gate's.
   [[nodiscard]] Result<void> EndAttempt(std::uint32_t attempt, std::string_view why);
@@ -103,7 +114,8 @@ class Site {
   Ledger* ledger_;
   Gate gate_;
   federation::Derived derived_;
-  std::optional<federation::Masker> masker_;
+  std::optional<federation::Masker> masker_;  // of a training site: of its words and of its tag
+  std::optional<federation::SumKey> sum_key_;
   std::vector<std::uint32_t> row_numbers_;
   Digest cohort_digest_;
   Digest roster_digest_;  // of the training centers, as Join was told

@@ -268,7 +268,7 @@ Result<WholeLedger> WholeLedgerRecords(std::string_view site, std::span<const st
 }
 
 std::optional<std::size_t> LaterLogRecord(std::span<const std::uint8_t> log, std::size_t at) {
-  constexpr std::string_view kLabel = "consilium round 1";
+  constexpr std::string_view kLabel = federation::kLogEntryLabel;
   constexpr std::size_t kBefore = 8 + 4;  // the record's length, the label's length
   const std::string_view text = AsText(log);
   for (auto found = text.find(kLabel, at + kBefore + 1); found != std::string_view::npos;

@@ -8,6 +8,7 @@
 
 #include "federation/fixed_point.h"
 #include "federation/log.h"
+#include "federation/sum_tag.h"
 #include "site_agent/plan.h"
 #include "study/program.h"
 #include "study/study_file.h"
@@ -28,12 +29,15 @@ struct StudyAgent::Impl {
     Digest roster_digest;
     std::unique_ptr<study::StudyReplay> replay;
     std::unique_ptr<Site> site;
+    std::optional<federation::SumKey> sum_key;
   };
 
   study::Submission submission;
   Digest id;
   StudyPlace place;
-  Study study;  // not resolved
+  Study study;                                         // not resolved
+  Digest context;                                      // of the shares
+  std::map<std::string, federation::KeyBytes> shares;  // by training site; from TakeSeals
   std::optional<federation::SiteRounds> rounds;
   std::unique_ptr<Joined> joined;
   std::uint32_t attempt = 0;
@@ -56,7 +60,28 @@ struct StudyAgent::Impl {
             joined->roster};
   }
 
-  Result<void> TakeHeader(std::uint32_t number, std::span<const std::uint8_t> body) {
+  Error Refused(GateRule rule, std::string what) const {
+    return Within(Where(), Refusal{rule, std::move(what), {}, {}}.ToError());
+  }
+
+  // The key of the attempt, once every site of its roster has sent its share.
+  Result<void> MakeSumKey(Joined& attempt_joined) const {
+    std::map<std::string, federation::KeyBytes> of_roster;
+    for (const auto& [site, keys] : attempt_joined.roster) {
+      const auto share = shares.find(site);
+      if (share == shares.end()) {
+        return tl::unexpected<Error>(
+            Refused(GateRule::kSumShare, fmt::format("no share of {} has come.", site)));
+      }
+      of_roster.insert(*share);
+    }
+    attempt_joined.sum_key = federation::SumKey::Of(of_roster);
+    attempt_joined.site->SetSumKey(*attempt_joined.sum_key);
+    return {};
+  }
+
+  // `keep`: it arrived, and is not read back from the disk, where only what was checked stands.
+  Result<void> TakeHeader(std::uint32_t number, std::span<const std::uint8_t> body, bool keep) {
     const auto header = federation::DecodeHeader(body);
     CONSILIUM_TRY(header);
     auto resolved = study::CheckHeader(submission, *header);
@@ -98,6 +123,7 @@ struct StudyAgent::Impl {
     CONSILIUM_TRY(site);
     next->site = std::move(*site);
     next->replay = std::make_unique<study::StudyReplay>(next->study, *place.engine);
+    if (keep || !shares.empty()) CONSILIUM_TRY(MakeSumKey(*next));
     joined = std::move(next);
     attempt = number;
     computed.reset();
@@ -105,8 +131,9 @@ struct StudyAgent::Impl {
     return {};
   }
 
-  // An entry against what this site knows: the chain, the question that follows, the receipts.
-  Result<LogEntry> CheckEntry(std::span<const std::uint8_t> body) {
+  // An entry against what this site knows: the chain, the question that follows, the receipts, and
+  // what they say of Releases and of the total.
+  Result<LogEntry> CheckEntry(std::span<const std::uint8_t> body, const Digest& hash, bool keep) {
     auto entry = federation::DecodeEntry(body);
     CONSILIUM_TRY(entry);
     const auto wrong = [&](ErrorCode code, std::string_view what) {
@@ -120,23 +147,39 @@ struct StudyAgent::Impl {
       return wrong(ErrorCode::kPermissionDenied,
                    "the total is of another question than the one that follows from the study");
     }
-    const bool summed = !joined->replay->layout().empty();
-    if (entry->receipts.size() != (summed ? joined->roster.size() : 0))
-      return wrong(ErrorCode::kPermissionDenied, "the receipts are not those of the whole roster");
-    std::set<std::string> signers;
+    const Roster& roster = joined->roster;
+    const auto disbelieve = [&](GateRule rule, std::string_view why) {
+      const Error refusal =
+          joined->site->RefuseTotal(Question(), hash, rule, fmt::format("{}.", why));
+      const auto synced = place.sync_ledger();
+      return tl::unexpected<Error>(synced ? refusal : synced.error());
+    };
+    if (const auto receipts = federation::CheckReceipts(*entry, submission.members, roster);
+        !receipts)
+      return disbelieve(GateRule::kTotalNotTheSum, receipts.error().message);
     for (const federation::Receipt& receipt : entry->receipts) {
-      if (receipt.binding != entry->binding)
-        return wrong(ErrorCode::kPermissionDenied, "a receipt is for another question");
-      CONSILIUM_TRY(federation::Verify(receipt, joined->roster));
-      signers.insert(receipt.site);
-      if (receipt.site != place.identity->name || !given || computed != entry->binding.round)
-        continue;
-      if (given->head.receipt != receipt)
-        return wrong(ErrorCode::kPermissionDenied,
-                     "the receipt of this site is not the one it gave");
+      if (!roster.contains(receipt.site) && !joined->replay->releasing().contains(receipt.site)) {
+        return disbelieve(GateRule::kTotalNotTheSum,
+                          fmt::format("a receipt of {}, which was not asked", receipt.site));
+      }
+      const bool mine =
+          receipt.site == place.identity->name && given && given->head.binding == entry->binding;
+      if (mine && given->head.receipt != receipt) {
+        return disbelieve(GateRule::kTotalNotTheSum,
+                          "the receipt in this site's name is not the one it gave");
+      }
     }
-    if (signers.size() != entry->receipts.size())
-      return wrong(ErrorCode::kPermissionDenied, "a site's receipt comes twice");
+    if (const auto releases = federation::CheckReleases(*entry); !releases)
+      return disbelieve(GateRule::kReleaseNotSigned, releases.error().message);
+    if (!joined->sum_key) {
+      if (!keep) return entry;
+      return tl::unexpected<Error>(
+          Refused(GateRule::kSumShare, "a total came before the shares of the sum key."));
+    }
+    if (const auto sum = joined->sum_key->Check(entry->binding, federation::TagsOf(*entry, roster),
+                                                joined->replay->layout(), entry->total);
+        !sum)
+      return disbelieve(GateRule::kTotalNotTheSum, sum.error().message);
     return entry;
   }
 
@@ -163,11 +206,14 @@ struct StudyAgent::Impl {
     CONSILIUM_TRY(parsed);
     if (parsed->size != record.size())
       return Fail(ErrorCode::kDataLoss, Where() + ": bytes behind a record of the log");
+    if (joined && keep) {
+      if (const auto distrust = joined->site->Distrust()) return tl::unexpected<Error>(*distrust);
+    }
     if (index == 0) {
-      CONSILIUM_TRY(TakeHeader(number, parsed->body));
+      CONSILIUM_TRY(TakeHeader(number, parsed->body, keep));
       records = 0;
     } else {
-      auto entry = CheckEntry(parsed->body);
+      auto entry = CheckEntry(parsed->body, parsed->hash, keep);
       CONSILIUM_TRY(entry);
       RecordAnswered(entry->binding);
       CONSILIUM_TRY(rounds->Check(entry->binding, parsed->hash));
@@ -212,9 +258,43 @@ Result<std::unique_ptr<StudyAgent>> StudyAgent::Open(study::Submission submissio
   CONSILIUM_TRY(study);
   impl->study = std::move(*study);
   impl->id = study::DigestOf(submission);
+  impl->context = federation::SumContext(submission.study_file, submission.members);
   impl->submission = std::move(submission);
   impl->place = std::move(place);
   return std::unique_ptr<StudyAgent>(new StudyAgent(std::move(impl)));
+}
+
+Result<std::map<std::string, federation::SumSeal>> StudyAgent::Seals() const {
+  const std::vector<std::string> training = study::TrainingCenters(impl_->study);
+  const SiteIdentity& me = *impl_->place.identity;
+  if (std::find(training.begin(), training.end(), me.name) == training.end())
+    return std::map<std::string, federation::SumSeal>();
+  return federation::SealShare(me.name, me.agreement, impl_->submission.members, impl_->context);
+}
+
+Result<void> StudyAgent::TakeSeals(const std::map<std::string, federation::SumSeal>& seals) {
+  Impl& impl = *impl_;
+  const std::vector<std::string> training = study::TrainingCenters(impl.study);
+  const SiteIdentity& me = *impl.place.identity;
+  std::map<std::string, federation::KeyBytes> shares;
+  for (const std::string& site : training) {
+    if (site == me.name) shares[site] = federation::SumShareOf(me.agreement, impl.context);
+  }
+  for (const auto& [site, seal] : seals) {
+    if (site == me.name || std::find(training.begin(), training.end(), site) == training.end()) {
+      return tl::unexpected<Error>(
+          impl.Refused(GateRule::kSumShare,
+                       fmt::format("a share of {}, which is no other training site.", site)));
+    }
+    auto share = federation::OpenShare(me.name, me.agreement, site, impl.submission.members,
+                                       impl.context, seal);
+    if (!share) {
+      return tl::unexpected<Error>(impl.Refused(GateRule::kSumShare, share.error().message + "."));
+    }
+    shares[site] = *share;
+  }
+  impl.shares = std::move(shares);
+  return impl.joined ? impl.MakeSumKey(*impl.joined) : Result<void>();
 }
 
 Result<void> StudyAgent::Load(std::uint32_t attempt, std::span<const std::uint8_t> log) {

@@ -1,14 +1,16 @@
 // One approved study at one site, between messages: records of the log come in, answers go out.
 //
 // It joins the pure parts (what the lead signed, the rounds' rules, verification by replay, the
-// gate) in the one order in which nothing can leak and nothing is lost: a record is checked, kept
-// on the disk, and only then believed; an answer is admitted, written to the ledger, and only then
-// handed out. After a crash Load gives the same state from the log that was kept. No socket, no
-// thread, no clock. Protocol: docs/protocol.md, "A site's half".
+// gate) in the one order in which nothing can leak and nothing is lost: a record is checked (a
+// total by the sites' tags too, federation/sum_tag.h), kept on the disk, and only then believed; an
+// answer is admitted, written to the ledger, and only then handed out. After a crash Load gives the
+// same state from the log that was kept. No socket, no thread, no clock. Protocol:
+// docs/protocol.md, "A site's half".
 #pragma once
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <set>
@@ -18,6 +20,7 @@
 #include "base/bytes.h"
 #include "base/result.h"
 #include "federation/site_rounds.h"
+#include "federation/sum_shares.h"
 #include "federation/wire/wire.h"
 #include "site_agent/site.h"
 #include "study/engine.h"
@@ -54,6 +57,14 @@ class StudyAgent {
   StudyAgent(const StudyAgent&) = delete;
   StudyAgent& operator=(const StudyAgent&) = delete;
 
+  // This site's share of the sum key for each other site, to be sent with its approval; the same
+  // bytes every time. Nothing of a site that does not train. Errors: a key that cannot be used.
+  [[nodiscard]] Result<std::map<std::string, federation::SumSeal>> Seals() const;
+  // The shares that the training sites sealed for this one, as the coordinator passed them on.
+  // Before them nothing new is taken and nothing is answered; they are not kept, and come once a
+  // connection. Errors: GATE_SUM_SHARE (one does not open, or is of no training site: names it).
+  [[nodiscard]] Result<void> TakeSeals(const std::map<std::string, federation::SumSeal>& seals);
+
   // Takes up the attempt whose log was kept. Errors: those of Take; kDataLoss.
   [[nodiscard]] Result<void> Load(std::uint32_t attempt, std::span<const std::uint8_t> log);
 
@@ -61,6 +72,8 @@ class StudyAgent {
   // is round r. True: it is new, checked and on the disk: say so (position), then call Advance.
   // False: it was held. Errors: kPermissionDenied, kDataLoss, kFailedPrecondition (what is wrong
   // with it: docs/protocol.md), those of the cohort, the gate and the disk. Then nothing is kept.
+  // GATE_TOTAL_NOT_THE_SUM, GATE_RELEASE_NOT_SIGNED: for good; the ledger has it, and this site
+  // takes and answers nothing more of the study. GATE_SUM_SHARE: a share is missing.
   [[nodiscard]] Result<bool> Take(std::uint32_t attempt, std::uint64_t index,
                                   std::span<const std::uint8_t> record);
   // Believes what Take kept: derives the next question. Errors: the gate's (its ledger).

@@ -90,12 +90,16 @@ void StudyReplay::Look() {
   digest_ = federation::DigestOf(queries_);
   layouts_.clear();
   layout_.clear();
+  releasing_.clear();
   for (const Query& query : queries_) {
     const Step* step = engine_.Find(query.step);
     CONSILIUM_CHECK(step != nullptr,
                     fmt::format("the study asks for step {}, which is not registered", query.step));
     layouts_.emplace_back();
-    if (step->kind != federation::StepKind::kSum) continue;
+    if (step->kind != federation::StepKind::kSum) {
+      releasing_.insert(query.scope.members.begin(), query.scope.members.end());
+      continue;
+    }
     auto layout = step->layout(query);
     CONSILIUM_CHECK(layout.has_value(), fmt::format("the study asks a malformed question: {}",
                                                     layout ? "" : layout.error().message));

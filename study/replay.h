@@ -7,6 +7,7 @@
 
 #include <map>
 #include <memory>
+#include <set>
 #include <span>
 #include <string>
 #include <vector>
@@ -47,6 +48,9 @@ class StudyReplay {
   }
   [[nodiscard]] const std::vector<federation::BlockLayout>& layout() const { return layout_; }
 
+  // The sites that the round's Releases are asked of.
+  [[nodiscard]] const std::set<std::string>& releasing() const { return releasing_; }
+
   // The total of this round: words of all sums, and Releases by place of the query. Runs on to the
   // next round. Errors: kDataLoss (the words do not have the round's size).
   [[nodiscard]] Result<void> Deliver(
@@ -68,6 +72,7 @@ class StudyReplay {
   std::vector<federation::Query> queries_;
   std::vector<std::vector<federation::BlockLayout>> layouts_;
   std::vector<federation::BlockLayout> layout_;
+  std::set<std::string> releasing_;
   Digest digest_;
   std::uint64_t round_ = 0;
 };

@@ -156,14 +156,18 @@ Result<Study> CheckHeader(const Submission& submission, const federation::LogHea
                             "version everywhere, or submit the study again",
                             header.engine_version, kEngineVersion));
   }
-  std::set<std::string> centers;
-  for (const auto& [site, keys] : header.roster) {
+  for (const auto& [site, keys] : header.members) {
     const auto member = submission.members.find(site);
     if (member == submission.members.end() || member->second != keys) {
       return denied(fmt::format("site {} stands there with other keys than the lead signed", site));
     }
-    centers.insert(site);
   }
+  if (header.members.size() != submission.members.size()) {
+    return denied(fmt::format("it has keys of {} sites, the lead signed those of {}",
+                              header.members.size(), submission.members.size()));
+  }
+  std::set<std::string> centers;
+  for (const auto& [site, keys] : header.roster) centers.insert(site);
   auto study = StudyOf(submission);
   CONSILIUM_TRY(study);
   if (header.masked != study->privacy.masks) return denied("masks are not as the study says");

@@ -11,6 +11,7 @@ namespace consilium::wire {
 using federation::Binding;
 using federation::Receipt;
 using federation::Release;
+using federation::SumSeal;
 
 namespace {
 
@@ -72,6 +73,29 @@ std::string Canonical(const T& value) {
   return AsString(writer.bytes());
 }
 
+template <typename Message>
+Result<std::map<std::string, SumSeal>> ReadSeals(const Message& message, std::string_view field) {
+  CONSILIUM_TRY(AtMost(static_cast<std::uint64_t>(message.seals_size()), kRosterMax, field));
+  std::map<std::string, SumSeal> seals;
+  for (const v1::Seal& one : message.seals()) {
+    CONSILIUM_TRY(CheckText(one.site(), federation::kSiteNameBytesMax, field));
+    const auto seal = Fixed<SumSeal{}.size()>(one.seal(), field);
+    CONSILIUM_TRY(seal);
+    if (!seals.emplace(one.site(), *seal).second)
+      return tl::unexpected<Error>(Wrong(field, fmt::format("site {} comes twice", one.site())));
+  }
+  return seals;
+}
+
+template <typename Message>
+void PutSeals(const std::map<std::string, SumSeal>& seals, Message& to) {
+  for (const auto& [site, seal] : seals) {
+    auto* one = to.add_seals();
+    one->set_site(site);
+    one->set_seal(AsString(seal));
+  }
+}
+
 // ---- from a site
 Result<FromSite> Get(const v1::Hello& message) {
   auto versions = Decode(message.versions());
@@ -114,6 +138,9 @@ Result<FromSite> Get(const v1::StudyWord& message) {
   }
   CONSILIUM_TRY(CheckText(message.outward(), kSentenceBytesMax, "word.outward"));
   word.outward = message.outward();
+  auto seals = ReadSeals(message, "word.seals");
+  CONSILIUM_TRY(seals);
+  word.seals = std::move(*seals);
   return word;
 }
 Result<FromSite> Get(const v1::Refused& message) {
@@ -196,6 +223,13 @@ Result<ToSite> Get(const v1::Restarted& message) {
   CONSILIUM_TRY(study);
   CONSILIUM_TRY(CheckText(message.why(), kSentenceBytesMax, "restarted.why"));
   return Restarted{*study, message.attempt(), message.why()};
+}
+Result<ToSite> Get(const v1::Seals& message) {
+  const auto study = DecodeDigest(message.study(), "seals.study");
+  CONSILIUM_TRY(study);
+  auto seals = ReadSeals(message, "seals.seals");
+  CONSILIUM_TRY(seals);
+  return Seals{*study, std::move(*seals)};
 }
 
 }  // namespace
@@ -283,6 +317,7 @@ void Encode(const FromSite& message, v1::FromSite& to) {
                    out->set_attempt(word.attempt);
                    for (const std::string& column : word.columns) out->add_columns(column);
                    out->set_outward(word.outward);
+                   PutSeals(word.seals, *out);
                  },
                  [&](const Refused& refused) {
                    auto* out = to.mutable_refused();
@@ -372,6 +407,11 @@ void Encode(const ToSite& message, v1::ToSite& to) {
                    out->set_attempt(restarted.attempt);
                    out->set_why(restarted.why);
                  },
+                 [&](const Seals& seals) {
+                   auto* out = to.mutable_seals();
+                   out->set_study(AsString(seals.study.bytes));
+                   PutSeals(seals.seals, *out);
+                 },
              },
              message);
 }
@@ -394,6 +434,8 @@ Result<ToSite> Decode(const v1::ToSite& message) {
       return Get(message.head());
     case v1::ToSite::kRestarted:
       return Get(message.restarted());
+    case v1::ToSite::kSeals:
+      return Get(message.seals());
     case v1::ToSite::KIND_NOT_SET:
       break;
   }
@@ -404,14 +446,9 @@ Result<ToSite> Decode(const v1::ToSite& message) {
 void Encode(const AnswerHead& head, v1::AnswerHead& to) {
   to.set_study(AsString(head.study.bytes));
   to.set_binding(Canonical(head.binding));
-  if (head.receipt) to.set_receipt(Canonical(*head.receipt));
+  to.set_receipt(Canonical(head.receipt));
   ByteWriter releases;
-  releases.U32(static_cast<std::uint32_t>(head.releases.size()));
-  for (const auto& [query, release] : head.releases) {
-    releases.U32(query);
-    releases.U32(static_cast<std::uint32_t>(release.blocks.size()));
-    for (const federation::Block& block : release.blocks) Encode(block, releases);
-  }
+  Encode(head.releases, releases);
   to.set_releases(AsString(releases.bytes()));
   to.set_size(head.size);
 }
@@ -426,17 +463,13 @@ Result<AnswerHead> Decode(const v1::AnswerHead& message) {
   head.binding = *binding;
   CONSILIUM_TRY(AtMost(message.size(), kAnswerBytesMax, "answer.size"));
   head.size = message.size();
-  if (!message.receipt().empty()) {
-    ByteReader reader(AsSpan(message.receipt()));
-    head.receipt = federation::DecodeReceipt(reader);
-    if (const auto whole = reader.Finish("a receipt"); !whole)
-      return tl::unexpected<Error>(Wrong("answer.receipt", whole.error().message));
-    if (head.receipt->binding != head.binding || head.receipt->answer_bytes != head.size) {
-      return tl::unexpected<Error>(
-          Wrong("answer.receipt", "it is for another binding or size than the answer's head"));
-    }
-  } else if (head.size > 0) {
-    return tl::unexpected<Error>(Wrong("answer.receipt", "missing, and words follow"));
+  ByteReader receipt(AsSpan(message.receipt()));
+  head.receipt = federation::DecodeReceipt(receipt);
+  if (const auto whole = receipt.Finish("a receipt"); !whole)
+    return tl::unexpected<Error>(Wrong("answer.receipt", whole.error().message));
+  if (head.receipt.binding != head.binding || head.receipt.answer_bytes != head.size) {
+    return tl::unexpected<Error>(
+        Wrong("answer.receipt", "it is for another binding or size than the answer's head"));
   }
   CONSILIUM_TRY(AtMost(message.releases().size(), kReleaseBytesMax, "answer.releases"));
   ByteReader reader(AsSpan(message.releases()));

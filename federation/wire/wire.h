@@ -24,6 +24,7 @@
 #include "federation/block.h"
 #include "federation/keys.h"
 #include "federation/receipt.h"
+#include "federation/sum_shares.h"
 
 namespace consilium::v1 {  // protoc's, from proto/consilium/v1/consilium.proto
 class AnswerHead;
@@ -96,6 +97,7 @@ struct StudyWord {
   std::uint32_t attempt = 0;
   std::vector<std::string> columns;
   std::string outward;
+  std::map<std::string, federation::SumSeal> seals = {};  // by the site that each is for
   friend bool operator==(const StudyWord&, const StudyWord&) = default;
 };
 struct Refused {
@@ -165,8 +167,13 @@ struct HeadSigned {
   federation::Signature signature{};
   friend bool operator==(const HeadSigned&, const HeadSigned&) = default;
 };
-using ToSite =
-    std::variant<Welcome, CoordinatorBeat, Offer, Ask, RecordPart, Ended, HeadSigned, Restarted>;
+struct Seals {
+  Digest study;
+  std::map<std::string, federation::SumSeal> seals;  // by the site whose share it is
+  friend bool operator==(const Seals&, const Seals&) = default;
+};
+using ToSite = std::variant<Welcome, CoordinatorBeat, Offer, Ask, RecordPart, Ended, HeadSigned,
+                            Restarted, Seals>;
 
 // Errors of every Decode: kInvalidArgument; names the message, the field, what came, what is
 // allowed.
@@ -179,9 +186,9 @@ void Encode(const ToSite& message, v1::ToSite& to);
 struct AnswerHead {
   Digest study;
   federation::Binding binding;
-  std::optional<federation::Receipt> receipt;
-  std::map<std::uint32_t, federation::Release> releases;  // by place of the query
-  std::uint64_t size = 0;                                 // of the words that follow
+  federation::Receipt receipt;
+  federation::Releases releases;  // by place of the query
+  std::uint64_t size = 0;         // of the words that follow
 };
 void Encode(const AnswerHead& head, v1::AnswerHead& to);
 [[nodiscard]] Result<AnswerHead> Decode(const v1::AnswerHead& head);

@@ -39,7 +39,7 @@ const std::vector<SourceFile>& Tree() {
       if (entry->is_directory() && (name == ".git" || name == ".cache" || name == "node_modules" ||
                                     (entry.depth() == 0 && name.starts_with("build")))) {
         entry.disable_recursion_pending();
-      } else if (entry->is_regular_file() && !name.ends_with(".o")) {
+      } else if (entry->is_regular_file() && name != ".git" && !name.ends_with(".o")) {
         files.push_back(
             {entry->path().lexically_relative(root).generic_string(), ReadFile(entry->path())});
       }

@@ -69,6 +69,8 @@ TEST(SystemHeaders, AClockAFileOrAThreadBelowTheEdgesIsRefused) {
 TEST(SystemHeaders, LibrariesEndInTheFilesThatAreNamed) {
   constexpr std::string_view kSsl = "#include <openssl/evp.h>\n";
   EXPECT_TRUE(CheckSystemHeaders("federation/masks.cpp", kSsl).empty());
+  EXPECT_TRUE(CheckSystemHeaders("federation/sum_shares.cpp", kSsl).empty());
+  EXPECT_EQ(CheckSystemHeaders("federation/sum_tag.cpp", kSsl).size(), 1U);
   EXPECT_EQ(CheckSystemHeaders("federation/masks.h", kSsl).size(), 1U);
   EXPECT_EQ(CheckSystemHeaders("learning/auc.cpp", kSsl).size(), 1U);
   EXPECT_TRUE(CheckSystemHeaders("identity/request.cpp", kSsl).empty());

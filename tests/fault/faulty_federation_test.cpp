@@ -139,16 +139,29 @@ TEST(FaultyFederation, ACoordinatorThatAsksAnewIsRefusedByNameAndRule) {
   }
 }
 
-TEST(FaultyFederation, ACoordinatorThatTellsTwoTotalsIsFoundOutAtTheNextQuery) {
+TEST(FaultyFederation, ACoordinatorThatTellsOneSiteAnotherTotalIsNotBelievedByIt) {
   Scenario scenario = Calm();
   scenario.lie = Lie::kCoordinatorEquivocates;
   const FederationReport report = Simulate(scenario, 4, KeyRing());
   EXPECT_TRUE(report.violations.empty());
+  EXPECT_TRUE(Mentions(report.refusals, "site 'S1', round 0"));
+  EXPECT_TRUE(Mentions(report.refusals, "the total is not the sum of what the 4 sites signed"));
+  EXPECT_FALSE(Mentions(report.refusals, "site 'S0'"));
+  // It does not hold round 0; the true total reaches it when it says so.
+  EXPECT_EQ(report.outcome, Outcome::kPublished);
+}
+
+TEST(FaultyFederation, ACoordinatorThatForgesATotalIsBelievedByNobody) {
+  Scenario scenario = Calm();
+  scenario.lie = Lie::kCoordinatorForges;
+  const FederationReport report = Simulate(scenario, 6, KeyRing());
+  EXPECT_TRUE(report.violations.empty());
   EXPECT_EQ(report.outcome, Outcome::kWaiting);
-  EXPECT_EQ(report.published, 1U);
-  EXPECT_EQ(report.waits, std::set<std::string>{"S1"});
-  EXPECT_TRUE(Mentions(report.refusals, "site 'S1', round 1"));
-  EXPECT_TRUE(Mentions(report.refusals, "or a total was changed"));
+  EXPECT_EQ(report.published, 2U);  // the first, and the forged one, from which nothing follows
+  EXPECT_EQ(report.waits, (std::set<std::string>{"S0", "S1", "S2", "S3"}));
+  for (const std::string site : {"S0", "S1", "S2", "S3"})
+    EXPECT_TRUE(Mentions(report.refusals, "site '" + site + "', round 1, attempt 0: the total is"))
+        << site;
 }
 
 TEST(FaultyFederation, ALeaverIsWaitedForLeftOutOrEndsTheStudyAsTheContractSays) {

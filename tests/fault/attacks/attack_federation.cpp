@@ -9,6 +9,7 @@
 #include "base/portable_math.h"
 #include "base/rng.h"
 #include "coordinator/report_json.h"
+#include "federation/sum_shares.h"
 #include "study/study_file.h"
 
 namespace consilium::attacks {
@@ -26,6 +27,7 @@ const std::vector<std::string>& AllSites() {
 }
 
 constexpr int kFeatures = 6;
+const char kStudyFile[] = "name: attacked";
 
 int RowsOf(const std::string& site) { return 36 + 3 * (site[0] - 'A'); }
 
@@ -134,6 +136,14 @@ Roster RosterOf(const std::vector<std::string>& sites) {
   return roster;
 }
 
+federation::SumKey SumKeyOf(const study::Study& study) {
+  const Digest context = federation::SumContext(kStudyFile, RosterOf(study.sites));
+  std::map<std::string, federation::KeyBytes> shares;
+  for (const std::string& site : study::TrainingCenters(study))
+    shares[site] = federation::SumShareOf(IdentityOf(site).agreement, context);
+  return federation::SumKey::Of(shares);
+}
+
 site_agent::Approval ApprovalOf(const study::Study& study) {
   return site_agent::AcceptAll(study, RosterOf(study.sites));
 }
@@ -155,9 +165,11 @@ Federation::Federation(const study::Study& study, std::map<std::string, Cohort> 
         site_agent::Site::Join(study_, engine_, IdentityOf(site), std::move(cohorts.at(site)),
                                roster_, SettingsOf(study_), ApprovalOf(study_), *ledgers_.at(site));
     CONSILIUM_CHECK(joined.has_value(), joined ? "" : joined.error().message);
+    (*joined)->SetSumKey(SumKeyOf(study_));
     sites_[site] = std::move(*joined);
   }
-  auto run = coordinator::StudyRun::Begin(study_, "name: attacked", engine_, roster_, log_);
+  auto run =
+      coordinator::StudyRun::Begin(study_, kStudyFile, engine_, RosterOf(study_.sites), log_);
   CONSILIUM_CHECK(run.has_value(), "a log in memory takes its header");
   run_ = std::move(*run);
   verification_ = std::make_unique<study::StudyReplay>(study_, engine_);
@@ -192,11 +204,10 @@ Result<void> Federation::Advance() {
                             block.values.data() + block.values.size());
       }
     }
-    if (answer->receipt) {
-      ByteWriter writer;
-      federation::Encode(*answer->receipt, writer);
-      out.receipts.insert(out.receipts.end(), writer.bytes().begin(), writer.bytes().end());
-    }
+    ByteWriter writer;
+    federation::Encode(answer->receipt, writer);
+    out.receipts.insert(out.receipts.end(), writer.bytes().begin(), writer.bytes().end());
+    if (!run_->IsAsked(name)) continue;
     answers[name] = {std::move(answer->words), std::move(answer->receipt),
                      std::move(answer->releases)};
   }

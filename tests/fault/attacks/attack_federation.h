@@ -63,6 +63,8 @@ using Ledgers = std::map<std::string, std::unique_ptr<site_agent::Ledger>>;
 
 [[nodiscard]] site_agent::SiteIdentity IdentityOf(const std::string& site);
 [[nodiscard]] federation::Roster RosterOf(const std::vector<std::string>& sites);
+// The key of the sum tags of this federation's training centers.
+[[nodiscard]] federation::SumKey SumKeyOf(const study::Study& study);
 // AcceptAll for the keys of this federation.
 [[nodiscard]] site_agent::Approval ApprovalOf(const study::Study& study);
 [[nodiscard]] site_agent::SiteSettings SettingsOf(const study::Study& study);

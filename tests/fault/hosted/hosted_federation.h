@@ -151,6 +151,19 @@ class HostedFederation : public coordinator::Outbox {
     return {bytes->begin(), bytes->end()};
   }
   [[nodiscard]] const std::vector<std::string>& refusals() const { return refusals_; }
+  // What agents and host said in full when they refused.
+  [[nodiscard]] const std::vector<std::string>& errors() const { return errors_; }
+  [[nodiscard]] const site_agent::Ledger& ledger(const std::string& name) const {
+    return *sites_.at(name).ledger;
+  }
+  [[nodiscard]] site_agent::StudyAgent& agent(const std::string& name) {
+    return *sites_.at(name).agent;
+  }
+  // A coordinator that lies: changes a record before `site` takes it; the shares that it passes on
+  // to `site`. A site that lies: the shares that it sends.
+  std::function<void(const std::string& site, std::uint64_t index, Bytes& record)> forge;
+  std::function<void(const std::string& site, std::map<std::string, federation::SumSeal>&)> pass_on;
+  std::function<void(const std::string& site, std::map<std::string, federation::SumSeal>&)> reseal;
   // Changes the next answer of `site` on its way.
   std::function<void(wire::AnswerHead&, Bytes&)> tamper;
   std::string tampered_site;
@@ -243,6 +256,10 @@ class HostedFederation : public coordinator::Outbox {
 
   void SayApproved(const std::string& name) {
     wire::StudyWord word{id_, wire::Word::kApproved, 0, {}, {}};
+    const auto seals = sites_.at(name).agent->Seals();
+    ASSERT_TRUE(seals.has_value()) << seals.error().message;
+    word.seals = *seals;
+    if (reseal) reseal(name, word.seals);
     const auto file = site_agent::ParseCohortFile(SmallCohortYaml(name), name + ".yaml");
     const auto header = site_agent::RadiomicsHeader(*file, sites_.at(name).csv);
     word.columns = *header;
@@ -262,13 +279,33 @@ class HostedFederation : public coordinator::Outbox {
       ASSERT_EQ(part->offset, site.parts.size());
       site.parts.insert(site.parts.end(), part->data.begin(), part->data.end());
       if (site.parts.size() < part->size) return;
+      if (forge) forge(name, part->index, site.parts);
       const auto taken = site.agent->Take(part->attempt, part->index, site.parts);
-      ASSERT_TRUE(taken.has_value()) << taken.error().message;
+      if (!taken) {
+        // As the agent's program says it.
+        const std::string outward = site_agent::OutwardText(taken.error());
+        errors_.push_back(taken.error().message);
+        if (part->index == 0) {
+          Hear(name, wire::StudyWord{id_, wire::Word::kFailed, part->attempt, {}, outward});
+        } else {
+          Hear(name, wire::Refused{id_, part->attempt, part->index - 1, outward});
+        }
+        return;
+      }
       if (*taken) {
         if (part->index == 0) Hear(name, wire::StudyWord{id_, wire::Word::kJoined, 0, {}, {}});
         Hear(name, wire::TotalHeld{site.agent->position()});
         const auto advanced = site.agent->Advance();
         ASSERT_TRUE(advanced.has_value()) << advanced.error().message;
+      }
+    } else if (const auto* seals = std::get_if<wire::Seals>(&message)) {
+      wire::Seals passed = *seals;
+      if (pass_on) pass_on(name, passed.seals);
+      const auto opened = site.agent->TakeSeals(passed.seals);
+      if (!opened) {
+        errors_.push_back(opened.error().message);
+        Hear(name, wire::StudyWord{
+                       id_, wire::Word::kFailed, 0, {}, site_agent::OutwardText(opened.error())});
       }
     } else if (const auto* ask = std::get_if<wire::Ask>(&message)) {
       auto answer = site.agent->Answer(*ask);
@@ -305,6 +342,7 @@ class HostedFederation : public coordinator::Outbox {
   std::set<std::string> silent_;
   std::deque<std::pair<std::string, std::string>> to_sites_;
   std::vector<std::string> refusals_;
+  std::vector<std::string> errors_;
   std::map<std::string, std::vector<wire::ToSite>> told_;
   std::int64_t now_ms_ = 1'000'000;
   std::uint64_t steps_ = 0;

@@ -66,7 +66,8 @@ TEST_F(Audit, TheLogHoldsAndYieldsTheReportAgain) {
   ASSERT_TRUE(figures.has_value()) << figures.error().message;
   EXPECT_EQ(figures->rounds, TheRun().log.size() - 1);
   EXPECT_EQ(static_cast<std::int64_t>(figures->rounds), TheRun().results.rounds);
-  EXPECT_GE(figures->receipts, 3 * (figures->rounds - 1));  // the scoring round has no sum
+  // Every round has those of the three training centers, one the held-out center's as well.
+  EXPECT_EQ(figures->receipts, 3 * figures->rounds + 1);
   const auto results = Replay(log);
   ASSERT_TRUE(results.has_value()) << results.error().message;
   EXPECT_EQ(coordinator::ReportJson(*results), TheRun().report);
@@ -155,6 +156,39 @@ TEST_F(Audit, AReceiptForOtherBytesOrOfAnotherSiteIsFound) {
   ASSERT_FALSE(one_less.has_value());
   EXPECT_NE(one_less.error().message.find("receipts"), std::string::npos)
       << one_less.error().message;
+}
+
+// What a center released is under its signature; an auditor needs nothing but the log.
+TEST_F(Audit, AReleaseThatWasChangedMovedAddedOrTakenOutIsFoundByTheLogAlone) {
+  std::size_t index = 0;
+  while (EntryOf(TheRun().log[index + 1]).releases.empty()) ++index;
+  const federation::LogEntry honest = EntryOf(TheRun().log[index + 1]);
+  const std::uint32_t query = honest.releases.begin()->first;
+  ASSERT_TRUE(honest.releases.at(query).contains("west"));
+  const auto found = [&](const auto& change, std::string_view what) {
+    const auto figures = coordinator::VerifyLog(Forged(index, change));
+    ASSERT_FALSE(figures.has_value()) << what;
+    EXPECT_EQ(figures.error().code, ErrorCode::kDataLoss);
+    EXPECT_NE(figures.error().message.find(what), std::string::npos) << figures.error().message;
+    EXPECT_NE(figures.error().message.find("west"), std::string::npos) << figures.error().message;
+  };
+  const auto numbers = [&](federation::LogEntry& entry) -> Eigen::MatrixXd& {
+    return entry.releases.at(query).at("west").blocks.front().values;
+  };
+  found([&](federation::LogEntry& entry) { numbers(entry)(0, 0) += 1; },
+        "not what the site signed");
+  found([&](federation::LogEntry& entry) { entry.releases.at(query).erase("west"); },
+        "not what the site signed");
+  found(
+      [&](federation::LogEntry& entry) {
+        entry.releases[query + 1000]["west"] = entry.releases.at(query).at("west");
+      },
+      "not what the site signed");
+  found(
+      [&](federation::LogEntry& entry) {
+        std::erase_if(entry.receipts, [](const auto& one) { return one.site == "west"; });
+      },
+      "signed no receipt");
 }
 
 // A forged total makes the study ask something else, which the sites never answered.

@@ -35,7 +35,10 @@ struct Ending {
 Ending RunWithLedger(const SmallFederation& federation, std::size_t room) {
   const study::Engine engine = study::MakeEngine();
   auto identities = simulation::LocalIdentities(federation.study, federation.sites);
+  const federation::Roster members = simulation::LocalMembers(federation.study, identities);
   const federation::Roster roster = simulation::LocalRoster(federation.study, identities);
+  const federation::SumKey sum_key =
+      simulation::LocalSumKey(federation.yaml, members, roster, identities);
   std::map<std::string, federation::SiteKeys> keys;
   for (const auto& [name, identity] : identities) keys[name] = identity.public_keys();
   const site_agent::Approval approval = site_agent::AcceptAll(federation.study, keys);
@@ -56,9 +59,10 @@ Ending RunWithLedger(const SmallFederation& federation, std::size_t room) {
     auto joined = site_agent::Site::Join(federation.study, engine, std::move(identities.at(name)),
                                          site.cohort, roster, {}, approval, *ledgers.back());
     if (!joined) return end(joined.error());
+    (*joined)->SetSumKey(sum_key);
     sites.push_back(std::move(*joined));
   }
-  auto run = coordinator::StudyRun::Begin(federation.study, federation.yaml, engine, roster, log);
+  auto run = coordinator::StudyRun::Begin(federation.study, federation.yaml, engine, members, log);
   if (!run) return end(run.error());
   while (!(*run)->done()) {
     const site_agent::RoundQuestion question{(*run)->binding(), (*run)->replay().queries(), roster};
@@ -72,6 +76,7 @@ Ending RunWithLedger(const SmallFederation& federation, std::size_t room) {
         EXPECT_EQ(log.records.size(), before);
         return end(answer.error());
       }
+      if (!(*run)->IsAsked(site->name())) continue;
       answers[site->name()] = {std::move(answer->words), std::move(answer->receipt),
                                std::move(answer->releases)};
     }

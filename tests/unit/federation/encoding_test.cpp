@@ -60,22 +60,28 @@ TEST(Encoding, LogHeadersComeBackToTheByteAndOtherBytesAreRefused) {
   header.engine_version = "1";
   header.study_file = "name: s\n";
   header.masked = true;
+  header.members["A"] = header.members["B"] = {};
   header.roster["A"] = {};
-  header.roster["B"] = {};
   const Bytes record = EncodeRecord(header);
   const auto whole = NextRecord(record);
   ASSERT_TRUE(whole.has_value());
   Bytes body(whole->body.begin(), whole->body.end());
-  ASSERT_TRUE(DecodeHeader(body).has_value());
-  // From the end: two keys of 32 bytes and the last name, the same and the first name, the count
-  // and the mask.
-  const std::size_t site_bytes = 4 + 1 + 64;
+  const auto back = DecodeHeader(body);
+  ASSERT_TRUE(back.has_value());
+  EXPECT_EQ(back->members.size(), 2U);
+  EXPECT_EQ(back->roster, header.roster);
+  // From the end: who trains, two keys of 32 bytes and the last name, the same and the first name,
+  // the count and the mask.
+  const std::size_t site_bytes = 4 + 1 + 64 + 1;
   const std::size_t second = body.size() - site_bytes + 4;
   const std::size_t masked = body.size() - 2 * site_bytes - 4 - 1;
   ASSERT_EQ(body[second], 'B');
   ASSERT_EQ(body[masked], 1);
   Bytes spoiled = body;
   spoiled[masked] = 2;
+  EXPECT_FALSE(DecodeHeader(spoiled).has_value());
+  spoiled = body;
+  spoiled.back() = 2;
   EXPECT_FALSE(DecodeHeader(spoiled).has_value());
   for (const char name : {'A', '@'}) {
     spoiled = body;

@@ -9,8 +9,20 @@ namespace {
 
 const Bytes kWords = {1, 2, 3, 4, 5, 6, 7, 8};
 
+const SumTag kTag = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16};
+
+Releases SomeReleases() {
+  Releases releases;
+  releases[2].blocks.push_back({"auc", Eigen::MatrixXd::Constant(1, 2, 0.75)});
+  return releases;
+}
+
 Receipt ReceiptOf(const std::string& site, const Roster& roster) {
-  return Sign(TestBinding(roster), site, kWords, TestSigningKey(site));
+  return Sign(TestBinding(roster), site, kWords, SomeReleases(), kTag, TestSigningKey(site));
+}
+
+Result<void> Verify(const Receipt& receipt, const Roster& roster) {
+  return federation::Verify(receipt, roster, DigestOf(roster));
 }
 
 TEST(Receipt, ComesBackFromItsBytesAndVerifies) {
@@ -24,6 +36,30 @@ TEST(Receipt, ComesBackFromItsBytesAndVerifies) {
   EXPECT_TRUE(back == receipt);
   EXPECT_TRUE(Verify(back, roster).has_value());
   EXPECT_TRUE(CheckWords(back, kWords).has_value());
+  EXPECT_TRUE(CheckReleases(back, SomeReleases()).has_value());
+}
+
+TEST(Receipt, OfOtherReleasesIsRefusedByName) {
+  const Receipt receipt = ReceiptOf("Beta", TestRoster({"Alpha", "Beta"}));
+  Releases changed = SomeReleases();
+  changed[2].blocks[0].values(0, 1) += 1e-12;
+  const auto refused = CheckReleases(receipt, changed);
+  ASSERT_FALSE(refused.has_value());
+  EXPECT_EQ(refused.error().code, ErrorCode::kDataLoss);
+  EXPECT_NE(refused.error().message.find("site 'Beta'"), std::string::npos);
+  EXPECT_FALSE(CheckReleases(receipt, {}).has_value());
+  Releases moved;
+  moved[3] = SomeReleases()[2];
+  EXPECT_FALSE(CheckReleases(receipt, moved).has_value());
+}
+
+TEST(Receipt, OfASiteOutsideTheRosterIsVerifiedAgainstTheStudysKeys) {
+  const Roster members = TestRoster({"Alpha", "Beta", "Gamma"});
+  const Roster roster = TestRoster({"Alpha", "Beta"});
+  const Receipt receipt =
+      Sign(TestBinding(roster), "Gamma", {}, SomeReleases(), {}, TestSigningKey("Gamma"));
+  EXPECT_TRUE(federation::Verify(receipt, members, DigestOf(roster)).has_value());
+  EXPECT_FALSE(federation::Verify(receipt, roster, DigestOf(roster)).has_value());
 }
 
 TEST(Receipt, EveryFlippedBitIsNoticed) {

@@ -84,6 +84,20 @@ TEST(Round, AnotherAnswerOfTheSameSiteIsAConflictAndTheFirstStays) {
   EXPECT_EQ(round.receipts().at("A").answer, Sha256("Afirst"));
 }
 
+TEST(Round, TheSameWordsWithOtherReleasesOrAnotherTagAreAConflictToo) {
+  Round round = Open();
+  (void)round.On(Answer("A", 2'000));
+  for (const bool releases : {true, false}) {
+    AnswerArrived event = Answer("A", 2'001);
+    if (releases) event.receipt.releases.bytes[0] ^= 1;
+    if (!releases) event.receipt.tag[0] ^= 1;
+    const auto conflict = Only<Reject>(round.On(event));
+    ASSERT_EQ(conflict.size(), 1U);
+    EXPECT_EQ(conflict[0].code, ErrorCode::kAlreadyExists);
+    EXPECT_NE(conflict[0].reason.find(releases ? "Releases" : "tag"), std::string::npos);
+  }
+}
+
 TEST(Round, WhatDoesNotBelongHereIsRejectedByReason) {
   Round round = Open();
   const auto rejected = [&](auto change) {

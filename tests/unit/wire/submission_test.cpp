@@ -52,6 +52,7 @@ federation::LogHeader TheHeader() {
   header.feature_columns = study->feature_columns;
   header.study = study->digest;
   header.masked = true;
+  header.members = submission.members;
   header.roster = submission.members;
   header.roster.erase("west");
   return header;
@@ -105,7 +106,9 @@ TEST(Header, OfTheSubmissionIsTakenAndAnyOtherRefusedByWhatIsWrong) {
   };
   refused([](auto& h) { h.study_file += "\n"; }, "not the one that the lead signed");
   refused([](auto& h) { h.engine_version = "consilium 9.9"; }, "consilium 9.9");
-  refused([](auto& h) { h.roster["north"].agreement.fill(3); }, "other keys than the lead signed");
+  refused([](auto& h) { h.members["north"].agreement.fill(3); }, "other keys than the lead signed");
+  refused([](auto& h) { h.members["west"].agreement.fill(3); }, "other keys than the lead signed");
+  refused([](auto& h) { h.members.erase("west"); }, "keys of 4 sites, the lead signed those of 5");
   refused([](auto& h) { h.masked = false; }, "masks");
   refused([](auto& h) { h.feature_columns = {"x1", "y"}; }, "patterns");
   refused([](auto& h) { h.study.bytes[0] ^= 1; }, "digest");

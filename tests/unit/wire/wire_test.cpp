@@ -24,6 +24,14 @@ federation::Binding AnyBinding() {
           AnyDigest(), AnyDigest()};
 }
 
+std::map<std::string, federation::SumSeal> AnySeals() {
+  std::map<std::string, federation::SumSeal> seals;
+  for (int i = *rc::gen::inRange(0, 4); i > 0; --i) {
+    for (auto& byte : seals[AnyText(12)]) byte = *rc::gen::arbitrary<std::uint8_t>();
+  }
+  return seals;
+}
+
 template <typename Message, typename Proto>
 Result<Message> Through(const Message& message) {
   Proto proto;
@@ -56,6 +64,7 @@ FromSite AnyFromSite() {
                      {},
                      AnyText(60)};
       for (int i = *rc::gen::inRange(0, 5); i > 0; --i) word.columns.push_back(AnyText(30));
+      word.seals = AnySeals();
       return word;
     }
     case 3:
@@ -70,7 +79,7 @@ FromSite AnyFromSite() {
 }
 
 ToSite AnyToSite() {
-  switch (*rc::gen::inRange(0, 8)) {
+  switch (*rc::gen::inRange(0, 9)) {
     case 0:
       return Welcome{*rc::gen::arbitrary<std::uint32_t>(), AnyText(20),
                      *rc::gen::arbitrary<std::int64_t>(),
@@ -102,6 +111,8 @@ ToSite AnyToSite() {
       for (auto& byte : head.signature) byte = *rc::gen::arbitrary<std::uint8_t>();
       return head;
     }
+    case 7:
+      return Seals{AnyDigest(), AnySeals()};
     default:
       return Restarted{AnyDigest(), *rc::gen::arbitrary<std::uint32_t>(), AnyText(60)};
   }
@@ -130,11 +141,11 @@ TEST(Wire, AnAnswersHeadBindsItsReceiptAndItsSize) {
   AnswerHead head;
   head.binding.round = 7;
   const Bytes words(24, 5);
-  head.receipt = federation::Sign(head.binding, "north", words, key);
   head.size = words.size();
   federation::Release release;
   release.blocks.push_back({"counts", Eigen::MatrixXd::Constant(1, 2, 30)});
   head.releases[3] = release;
+  head.receipt = federation::Sign(head.binding, "north", words, head.releases, {7}, key);
   v1::AnswerHead proto;
   Encode(head, proto);
   const auto heard = Decode(proto);
@@ -150,7 +161,8 @@ TEST(Wire, AnAnswersHeadBindsItsReceiptAndItsSize) {
   wrong = proto;
   wrong.clear_receipt();
   EXPECT_EQ(Decode(wrong).error().message,
-            "message field 'answer.receipt': missing, and words follow");
+            "message field 'answer.receipt': a receipt: the bytes end early or a length is beyond "
+            "its limit; the file or message is damaged");
   wrong = proto;
   wrong.set_releases(proto.releases() + "x");
   EXPECT_FALSE(Decode(wrong).has_value());
@@ -184,6 +196,14 @@ TEST(Wire, WhatIsTooLongOrOutOfRangeIsRefusedByItsField) {
   message.mutable_word()->set_columns(0, "ab");
   message.mutable_word()->set_outward(std::string(kSentenceBytesMax + 1, 'x'));
   refused(message, "word.outward");
+
+  message.mutable_word()->clear_outward();
+  message.mutable_word()->add_seals()->set_site("north");
+  refused(message, "word.seals");
+  message.mutable_word()->mutable_seals(0)->set_seal(std::string(48, 'x'));
+  EXPECT_TRUE(Decode(message).has_value());
+  *message.mutable_word()->add_seals() = message.word().seals(0);
+  refused(message, "word.seals");
 
   v1::ToSite part;
   part.mutable_record()->set_study(std::string(32, 'x'));
