@@ -183,8 +183,8 @@ struct StudyAgent::Impl {
     return entry;
   }
 
-  // The rounds' rules want to know what was answered. A valid receipt of this site, or its place in
-  // a roster of which nothing was summed, is that knowledge, also after a crash.
+  // The rounds' rules want to know what was answered. A valid receipt of this site is that knowledge,
+  // also after a crash.
   void RecordAnswered(const federation::Binding& binding) {
     federation::Asked asked{binding, {}, binding.query};
     for (const auto& [site, keys] : joined->roster) asked.sites.insert(site);
