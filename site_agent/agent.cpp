@@ -53,6 +53,7 @@ std::size_t BytesOf(const wire::ToSite& message) {
   if (const auto* part = std::get_if<wire::RecordPart>(&message)) bytes += part->data.size();
   if (const auto* offer = std::get_if<wire::Offer>(&message)) bytes += offer->submission.size();
   if (const auto* ask = std::get_if<wire::Ask>(&message)) bytes += 320 * ask->roster.size();
+  if (const auto* seals = std::get_if<wire::Seals>(&message)) bytes += 384 * seals->seals.size();
   return bytes;
 }
 
