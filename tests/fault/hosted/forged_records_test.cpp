@@ -232,9 +232,10 @@ TEST(ForgedReleases, ChangedOrInAnothersNameAreRefusedByEverySiteThatIsToldThem)
       SCOPED_TRACE(name + " told to " + site);
       HostedFederation hosted(StudyYaml(), SmallHospitals(), Folder("release_" + name + site));
       bool done = false;
+      const Change& made = change;  // clang 14 captures no bindings
       hosted.forge = [&](const std::string& to, std::uint64_t index, Bytes& record) {
         if (to != site || index != ScoringRound() + 1) return;
-        Rewrite(record, change);
+        Rewrite(record, made);
         done = true;
       };
       hosted.RunToEnd();

@@ -29,7 +29,8 @@ Unsigned128 SlowMultiply(Unsigned128 a, Unsigned128 b) {
 }
 Unsigned128 SlowResidue(Int128 word) {
   const bool negative = word < 0;
-  const Unsigned128 size = (negative ? -static_cast<Unsigned128>(word) : word) % kP;
+  const Unsigned128 size =
+      (negative ? -static_cast<Unsigned128>(word) : static_cast<Unsigned128>(word)) % kP;
   return negative && size > 0 ? kP - size : size;
 }
 Unsigned128 Value(const SumTag& tag) {
