@@ -24,6 +24,7 @@
 #include "coordinator/study_run.h"
 #include "federation/fixed_point.h"
 #include "federation/log.h"
+#include "federation/sum_shares.h"
 #include "identity/authority.h"
 #include "identity/certificate.h"
 #include "identity/private_key.h"
@@ -824,6 +825,10 @@ class OpenRound : public Federation {
         wire::StudyWord word{study(), wire::Word::kApproved, 0, {}, {}};
         for (int i = 1; i <= testing::kSmallFeatureCount; ++i)
           word.columns.push_back(fmt::format("x{:02}", i));
+        word.seals = federation::SealShare(
+                         "south", KeysOf("south").agreement, submission_.members,
+                         federation::SumContext(submission_.study_file, submission_.members))
+                         .value();
         stream_->Say(word);
       } else if (const auto* part = std::get_if<wire::RecordPart>(&*message)) {
         header_.insert(header_.end(), part->data.begin(), part->data.end());
@@ -871,7 +876,8 @@ class OpenRound : public Federation {
     return one;
   }
   void Sign(Forged& one, const std::string& site) {
-    one.head.receipt = federation::Sign(one.head.binding, site, one.words, KeyOf(site));
+    one.head.receipt =
+        federation::Sign(one.head.binding, site, one.words, one.head.releases, {}, KeyOf(site));
     one.head.size = one.words.size();
   }
   [[nodiscard]] std::string Send(const Forged& one, bool finish = true) {
@@ -925,7 +931,7 @@ const std::vector<Attack<OpenRound>>& Answers() {
        "refused (limit.answer): south: site south: an answer of 4294967296 bytes was announced",
        [](OpenRound& place) {
          auto one = place.Answer();
-         one.head.size = one.head.receipt->answer_bytes = std::uint64_t{1} << 32;
+         one.head.size = one.head.receipt.answer_bytes = std::uint64_t{1} << 32;
          one.words = {1};
          return place.Send(one);
        }},
@@ -933,7 +939,7 @@ const std::vector<Attack<OpenRound>>& Answers() {
        "refused (answer): south: message field 'answer.size': 1099511627776, at most 4294967296",
        [](OpenRound& place) {
          auto one = place.Answer();
-         one.head.size = one.head.receipt->answer_bytes = std::uint64_t{1} << 40;
+         one.head.size = one.head.receipt.answer_bytes = std::uint64_t{1} << 40;
          return place.Send(one);
        }},
       {"words before a head", "INVALID_ARGUMENT: answer: the first part is no head",
@@ -975,7 +981,7 @@ const std::vector<Attack<OpenRound>>& Answers() {
        "refused (answer): south: receipt of site 'south', round 0",
        [](OpenRound& place) {
          auto one = place.Answer();
-         one.head.receipt = federation::Sign(one.head.binding, "south", one.words,
+         one.head.receipt = federation::Sign(one.head.binding, "south", one.words, {}, {},
                                              federation::SigningKey::Generate().value());
          return place.Send(one);
        }},
@@ -1015,8 +1021,8 @@ const std::vector<Attack<OpenRound>>& Answers() {
          for (const federation::Receipt& receipt : entry->receipts) {
            if (receipt.site == "south") one.head.receipt = receipt;
          }
-         one.head.binding = one.head.receipt->binding;
-         one.head.size = one.head.receipt->answer_bytes;
+         one.head.binding = one.head.receipt.binding;
+         one.head.size = one.head.receipt.answer_bytes;
          one.words.resize(one.head.size);
          return place.Send(one);
        }},
@@ -1093,9 +1099,7 @@ class BadCoordinator : public Arena {
     for (int i = 1; i <= testing::kSmallFeatureCount; ++i)
       columns.push_back(fmt::format("x{:02}", i));
     study_ = study::ResolveFeatures(study::StudyOf(submission_).value(), columns).value();
-    federation::Roster roster = members_;
-    roster.erase("west");
-    run_ = coordinator::StudyRun::Begin(study_, yaml, engine_, roster, log_).value();
+    run_ = coordinator::StudyRun::Begin(study_, yaml, engine_, members_, log_).value();
     header_ = federation::DecodeHeader(federation::NextRecord(log_.records[0])->body).value();
   }
 
@@ -1145,6 +1149,15 @@ class BadCoordinator : public Arena {
   FakeCoordinator& Joined() {
     FakeCoordinator& fake = Approved();
     if (joined_) return fake;
+    wire::Seals seals{study(), {}};
+    const Digest context = federation::SumContext(submission_.study_file, members_);
+    for (const auto& [site, site_keys] : run_->roster()) {
+      if (site == "north") continue;
+      seals.seals[site] = federation::SealShare(site, keys_.at(site).agreement, members_, context)
+                              .value()
+                              .at("north");
+    }
+    fake.Send(wire::ToSite(seals));
     SendRecord(0, log_.records[0]);
     // Joined now, or before: then the agent says only that it has the header.
     const auto held = fake.Await([](const wire::FromSite& one) {
@@ -1219,7 +1232,7 @@ class BadCoordinator : public Arena {
       entry.receipts.push_back(
           site == "north" && given_
               ? *given_
-              : federation::Sign(entry.binding, site, entry.total, KeysOf(site).signing));
+              : federation::Sign(entry.binding, site, entry.total, {}, {}, KeysOf(site).signing));
     }
     change(entry);
     SendRecord(1, federation::EncodeRecord(entry));
@@ -1231,7 +1244,8 @@ class BadCoordinator : public Arena {
     const auto answer = fake_->AwaitAnswer();
     ASSERT_TRUE(answer.has_value()) << Log();
     given_ = answer->first.receipt;
-    EXPECT_TRUE(federation::Verify(*given_, run_->roster()).has_value());
+    EXPECT_TRUE(
+        federation::Verify(*given_, members_, federation::DigestOf(run_->roster())).has_value());
     EXPECT_TRUE(federation::CheckWords(*given_, answer->second).has_value());
   }
   void GiveBack() {
@@ -1396,7 +1410,7 @@ const std::vector<Attack<BadCoordinator>>& Lies() {
        "log header: site east stands there with other keys than the lead signed",
        [](BadCoordinator& place) {
          return place.HeaderWith([](federation::LogHeader& header) {
-           header.roster["east"].agreement = header.roster.at("south").agreement;
+           header.members["east"].agreement = header.members.at("south").agreement;
          });
        }},
       {"a header without masks", "PERMISSION_DENIED", "log header: masks are not as the study says",
@@ -1526,12 +1540,14 @@ const std::vector<Attack<BadCoordinator>>& LaterLies() {
          return place.EntryWith(
              [](federation::LogEntry& entry) { entry.binding.query = NoSuch(); });
        }},
-      {"a total without receipts", "PERMISSION_DENIED",
-       "the receipts are not those of the whole roster",
+      // From the first refusal of a total on, nothing of this study is believed any more.
+      {"a total without receipts", "PERMISSION_DENIED GATE_TOTAL_NOT_THE_SUM",
+       "0 receipts for a roster of 3 training centers",
        [](BadCoordinator& place) {
          return place.EntryWith([](federation::LogEntry& entry) { entry.receipts.clear(); });
        }},
-      {"a total with a forged receipt", "PERMISSION_DENIED", "receipt of site 'east', round 0",
+      {"a total with a forged receipt", "PERMISSION_DENIED GATE_TOTAL_NOT_THE_SUM",
+       "GATE_TOTAL_NOT_THE_SUM: log entry 0",
        [](BadCoordinator& place) {
          return place.EntryWith([](federation::LogEntry& entry) {
            for (federation::Receipt& receipt : entry.receipts) {
@@ -1539,13 +1555,13 @@ const std::vector<Attack<BadCoordinator>>& LaterLies() {
            }
          });
        }},
-      {"a total with a receipt that this site did not give", "PERMISSION_DENIED",
-       "the receipt of this site is not the one it gave",
+      {"a total with a receipt that this site did not give",
+       "PERMISSION_DENIED GATE_TOTAL_NOT_THE_SUM", "GATE_TOTAL_NOT_THE_SUM: log entry 0",
        [](BadCoordinator& place) {
          return place.EntryWith([&](federation::LogEntry& entry) {
            for (federation::Receipt& receipt : entry.receipts) {
              if (receipt.site == "north")
-               receipt = federation::Sign(entry.binding, "north", Bytes(8, 1),
+               receipt = federation::Sign(entry.binding, "north", Bytes(8, 1), {}, {},
                                           place.KeysOf("north").signing);
            }
          });
