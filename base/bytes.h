@@ -31,6 +31,8 @@ class ByteWriter {
   }
   void Text(std::string_view text);                // u32 length, then the bytes
   void Blob(std::span<const std::uint8_t> bytes);  // u64 length, then the bytes
+  // Room for so many bytes more: what is long is then not copied as it grows.
+  void Reserve(std::size_t more) { bytes_.reserve(bytes_.size() + more); }
   [[nodiscard]] const Bytes& bytes() const { return bytes_; }
   [[nodiscard]] Bytes Take() { return std::move(bytes_); }
 

@@ -458,7 +458,7 @@ struct StudyHost::Impl {
       CONSILIUM_TRY(run->run->Commit(decision));
       decision.clear();
       ++records;
-      newest.reset();
+      newest = run->run->last_record();
       run->bytes_up += run->run->last_entry().total.size();
       Take(run->round->On(federation::TotalLogged{}));
     } else if (std::holds_alternative<federation::Publish>(action)) {

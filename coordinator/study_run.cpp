@@ -208,7 +208,8 @@ Result<void> StudyRun::Add(const std::string& site, const Receipt& receipt,
     return Fail(ErrorCode::kDataLoss, fmt::format("round {}: {} sent {} bytes; expected {}", round,
                                                   site, words.size(), expected));
   }
-  if (!words.empty()) federation::AddWords(replay_.layout(), words, open_.total);
+  if (!words.empty()) last_.total = {};
+  federation::AddWords(replay_.layout(), words, open_.total);
   open_.receipts.insert(place, receipt);
   for (const auto& [query, release] : releases) open_.releases[query][site] = release;
   return {};
@@ -227,10 +228,11 @@ Result<Digest> StudyRun::Commit(std::string decision) {
   }
   open_.decision = std::move(decision);
   open_.previous = head_;
-  const Bytes record = federation::EncodeRecord(open_);
-  CONSILIUM_TRY(sink_.Append(record));
-  std::copy(record.end() - static_cast<std::ptrdiff_t>(head_.bytes.size()), record.end(),
+  auto record = std::make_shared<const Bytes>(federation::EncodeRecord(open_));
+  CONSILIUM_TRY(sink_.Append(*record));
+  std::copy(record->end() - static_cast<std::ptrdiff_t>(head_.bytes.size()), record->end(),
             head_.bytes.begin());
+  last_record_ = std::move(record);
   last_ = std::move(open_);
   return head_;
 }

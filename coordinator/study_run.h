@@ -69,7 +69,10 @@ class StudyRun {
   // Moves on to the next round with the entry that Commit appended.
   [[nodiscard]] Result<void> Advance();
   // The entry that Commit appended last, for whoever replays beside us.
+  // The last entry of the log; its total until the next answer is added.
   [[nodiscard]] const federation::LogEntry& last_entry() const { return last_; }
+  // The record of the last Commit of this object, as it stands in the log; null before one.
+  [[nodiscard]] std::shared_ptr<const Bytes> last_record() const { return last_record_; }
 
   // When done(): the results; rounds and what left each site are counted from the log.
   [[nodiscard]] Result<study::Results> Take();
@@ -87,6 +90,7 @@ class StudyRun {
   study::StudyReplay replay_;
   federation::LogEntry open_;  // of the round that is open: what was added so far
   federation::LogEntry last_;
+  std::shared_ptr<const Bytes> last_record_;
   Digest head_;
 };
 

@@ -12,11 +12,25 @@ constexpr std::string_view kHeaderLabel = "consilium log 2";
 constexpr std::size_t kTextMax = std::size_t{1} << 20;
 constexpr std::uint32_t kListMax = 1U << 20;
 
-Bytes Record(const ByteWriter& body) {
+constexpr std::size_t kLengthBytes = 8;
+
+// A writer for the body of a record; its length stands before it, and is known last.
+ByteWriter NewRecord(std::size_t expected) {
   ByteWriter record;
-  record.Blob(body.bytes());
-  record.Raw(Sha256(body.bytes()).bytes);
-  return record.Take();
+  record.Reserve(kLengthBytes + expected + sizeof(Digest));
+  record.U64(0);
+  return record;
+}
+
+Bytes Finished(ByteWriter record) {
+  Bytes bytes = record.Take();
+  const auto body = std::span<const std::uint8_t>(bytes).subspan(kLengthBytes);
+  ByteWriter length;
+  length.U64(body.size());
+  const Digest hash = Sha256(body);
+  std::copy(length.bytes().begin(), length.bytes().end(), bytes.begin());
+  bytes.insert(bytes.end(), hash.bytes.begin(), hash.bytes.end());
+  return bytes;
 }
 
 Digest ReadDigest(ByteReader& reader) {
@@ -37,7 +51,7 @@ std::array<std::uint8_t, N> ReadArray(ByteReader& reader) {
 }  // namespace
 
 Bytes EncodeRecord(const LogHeader& header) {
-  ByteWriter body;
+  ByteWriter body = NewRecord(header.study_file.size());
   body.Text(kHeaderLabel);
   body.Text(header.engine_version);
   body.Text(header.study_file);
@@ -52,11 +66,11 @@ Bytes EncodeRecord(const LogHeader& header) {
     body.Raw(keys.agreement);
     body.U8(header.roster.contains(site) ? 1 : 0);
   }
-  return Record(body);
+  return Finished(std::move(body));
 }
 
 Bytes EncodeRecord(const LogEntry& entry) {
-  ByteWriter body;
+  ByteWriter body = NewRecord(entry.total.size() + 512 * (entry.receipts.size() + 1));
   body.Text(kLogEntryLabel);
   body.Raw(entry.previous.bytes);
   Encode(entry.binding, body);
@@ -71,7 +85,7 @@ Bytes EncodeRecord(const LogEntry& entry) {
     Encode(total, body);
   }
   body.Text(entry.decision);
-  return Record(body);
+  return Finished(std::move(body));
 }
 
 Result<LogRecordBytes> NextRecord(std::span<const std::uint8_t> bytes) {

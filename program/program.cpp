@@ -1,6 +1,7 @@
 #include "program/program.h"
 
 #include <fmt/format.h>
+#include <malloc.h>
 #include <pthread.h>
 #include <unistd.h>
 
@@ -53,6 +54,12 @@ StopSignals::StopSignals() : signals_() {
 void StopSignals::Wait() const {
   int taken = 0;
   ::sigwait(&signals_, &taken);
+}
+
+void KeepMemorySmall() {
+  ::mallopt(M_MMAP_THRESHOLD, 16 << 20);
+  ::mallopt(M_TRIM_THRESHOLD, 16 << 20);
+  ::mallopt(M_ARENA_MAX, 4);
 }
 
 bool Parse(CLI::App& app, int argc, char** argv, int& exit_code) {

@@ -352,6 +352,7 @@ struct Agent::Impl {
                   fmt::format("study {}: part at {} of a record, expected {}", one.study.name,
                               part.offset, one.record.size()));
     }
+    if (part.offset == 0) one.record.reserve(part.size);
     one.record.insert(one.record.end(), part.data.begin(), part.data.end());
     if (one.record.size() < part.size) return {};
     const Bytes record = std::move(one.record);

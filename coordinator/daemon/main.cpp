@@ -150,6 +150,7 @@ int Token(const Arguments& arguments) {
 }
 
 int Serve(const Arguments& arguments) {
+  program::KeepMemorySmall();
   const program::StopSignals signals;
   auto home = OpenHome(arguments.folder, program::UnixMs() / 1000);
   if (!home) return Told(arguments, home.error());

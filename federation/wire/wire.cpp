@@ -2,6 +2,9 @@
 
 #include <consilium/v1/consilium.pb.h>
 #include <fmt/format.h>
+#include <google/protobuf/io/coded_stream.h>
+#include <google/protobuf/io/zero_copy_stream_impl_lite.h>
+#include <google/protobuf/wire_format_lite.h>
 
 #include <algorithm>
 #include <utility>
@@ -359,6 +362,36 @@ Result<FromSite> Decode(const v1::FromSite& message) {
       break;
   }
   return tl::unexpected<Error>(Wrong("kind", "a site's message of no kind that is known here"));
+}
+
+std::string RecordPartHead(const RecordPart& part, std::size_t size) {
+  using google::protobuf::internal::WireFormatLite;
+  using google::protobuf::io::CodedOutputStream;
+  static_assert(v1::RecordPart::kDataFieldNumber > v1::RecordPart::kOffsetFieldNumber,
+                "the data stand last");
+  const auto tag = [](int field) {
+    return WireFormatLite::MakeTag(field, WireFormatLite::WIRETYPE_LENGTH_DELIMITED);
+  };
+  v1::RecordPart fields;
+  fields.set_study(AsString(part.study.bytes));
+  fields.set_attempt(part.attempt);
+  fields.set_index(part.index);
+  fields.set_size(part.size);
+  fields.set_offset(part.offset);
+  const std::string before = fields.SerializeAsString();
+  const std::uint32_t data_tag = tag(v1::RecordPart::kDataFieldNumber);
+  std::string head;
+  {
+    google::protobuf::io::StringOutputStream stream(&head);
+    CodedOutputStream out(&stream);
+    out.WriteTag(tag(v1::ToSite::kRecordFieldNumber));
+    out.WriteVarint64(before.size() + CodedOutputStream::VarintSize32(data_tag) +
+                      CodedOutputStream::VarintSize64(size) + size);
+    out.WriteString(before);
+    out.WriteTag(data_tag);
+    out.WriteVarint64(size);
+  }
+  return head;
 }
 
 void Encode(const ToSite& message, v1::ToSite& to) {

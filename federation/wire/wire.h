@@ -175,6 +175,11 @@ struct Seals {
 using ToSite = std::variant<Welcome, CoordinatorBeat, Offer, Ask, RecordPart, Ended, HeadSigned,
                             Restarted, Seals>;
 
+// The message of a part with `size` bytes of data, up to the data: what follows in the message is
+// the data as it is. So one record goes to many sites without a copy for each. `part.data` is not
+// looked at; size is not 0.
+[[nodiscard]] std::string RecordPartHead(const RecordPart& part, std::size_t size);
+
 // Errors of every Decode: kInvalidArgument; names the message, the field, what came, what is
 // allowed.
 void Encode(const FromSite& message, v1::FromSite& to);

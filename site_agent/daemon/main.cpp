@@ -147,6 +147,7 @@ int Enroll(const Arguments& arguments, const SiteConfig& config) {
 }
 
 int Run(const Arguments& arguments, const SiteConfig& config) {
+  program::KeepMemorySmall();
   const program::StopSignals signals;
   auto store = SiteStore::Open(config.state);
   if (!store) return Told(arguments, store.error());

@@ -118,6 +118,23 @@ ToSite AnyToSite() {
   }
 }
 
+TEST(Wire, APartIsTheSameMessageWithItsDataBehindItsHead) {
+  EXPECT_TRUE(rc::check([] {
+    RecordPart part{AnyDigest(),
+                    *rc::gen::arbitrary<std::uint32_t>(),
+                    *rc::gen::arbitrary<std::uint64_t>(),
+                    0,
+                    *rc::gen::inRange<std::uint64_t>(0, 1000),
+                    *rc::gen::nonEmpty(rc::gen::arbitrary<Bytes>())};
+    part.data.resize(part.data.size() * *rc::gen::element<std::size_t>(1, 200, 20'000), 7);
+    part.size = part.offset + part.data.size();
+    v1::ToSite whole;
+    Encode(ToSite(part), whole);
+    RC_ASSERT(RecordPartHead(part, part.data.size()) + AsString(part.data) ==
+              whole.SerializeAsString());
+  }));
+}
+
 TEST(Wire, WhatASiteSaysArrivesAsItWasSaid) {
   EXPECT_TRUE(rc::check([] {
     const FromSite said = AnyFromSite();
