@@ -260,7 +260,7 @@ void Network::Start() {
     // The key of the folds stands in the file, so that `simulate` draws the same folds.
     scratch_.Write(site + ".yaml", testing::SmallCohortYaml(site) + "site_key: \"" +
                                        std::string(32, digit) + "\"\n");
-    digit = digit == 'z' ? 'a' : static_cast<char>(digit + 1);
+    digit = digit == 'f' ? 'a' : static_cast<char>(digit + 1);
     WriteSite(site, std::count(asks.begin(), asks.end(), site) > 0);
     const Told enrolled = AtSite(site, {"enroll", Invite(site)});
     ASSERT_EQ(enrolled.exit_code, 0) << enrolled.err;
