@@ -34,6 +34,9 @@ inline constexpr std::int64_t kCallCost = 100;     // any other call
 inline constexpr std::int64_t kWriteCost = 500;    // what makes the coordinator sign or write
 inline constexpr std::int64_t kRefusedCost = 200;  // more, for what was refused
 
+// One line of at most `most` bytes, whatever `text` was made of.
+[[nodiscard]] std::string Printable(std::string_view text, std::size_t most);
+
 class Guard {
  public:
   // One more refusal of `kind` ("tls.version", "call", ...: a fixed vocabulary) of `who`. The line
@@ -69,14 +72,5 @@ class Guard {
   std::map<std::pair<std::string, std::string>, Telling> telling_;  // by kind and name
   std::map<std::string, std::uint64_t> refused_;
 };
-
-// Why a connection ended before anybody called, from what gRPC 1.51 and OpenSSL 3 say about it.
-struct Stranger {
-  std::string_view kind;
-  std::string why;
-};
-// Of a line of gRPC's log; nothing if it is about something else. The raw text is repeated only
-// where no words of ours fit, and cut.
-[[nodiscard]] std::optional<Stranger> ReadHandshakeLog(std::string_view line);
 
 }  // namespace consilium::coordinator

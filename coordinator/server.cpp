@@ -16,6 +16,7 @@
 #include <utility>
 #include <variant>
 
+#include "coordinator/handshake_log.h"
 #include "program/program.h"
 
 namespace consilium::coordinator {
@@ -136,6 +137,9 @@ class Clockwork {
 
 // ---- Work: one open stream a site --------------------------------------------------------------
 
+// How long a stream that ends waits for the write under way, so that the peer learns why.
+constexpr std::int64_t kFarewellMs = 2000;
+
 // Raw on the wire, so that a record of megabytes is sent to all sites from the one place where it
 // is.
 class WorkReactor : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>,
@@ -166,6 +170,7 @@ class WorkReactor : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteB
       Close({ErrorCode::kUnavailable, "the site closed the stream"});
       return;
     }
+    if (IsClosing()) return;  // nothing is heard of whoever is shown out
     v1::FromSite proto;
     if (!grpc::SerializationTraits<v1::FromSite>::Deserialize(&in_, &proto).ok()) {
       Refuse({ErrorCode::kInvalidArgument,
@@ -231,6 +236,11 @@ class WorkReactor : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteB
   }
 
   void Tick(std::int64_t now_ms) override {
+    {
+      const std::lock_guard lock(mutex_);
+      if (closing_ && writing_ && now_ms >= cut_at_ms_) context_->TryCancel();
+      if (closing_) return;
+    }
     if (attached_ || now_ms < hello_by_ms_ || late_) return;
     late_ = true;
     Refuse({ErrorCode::kUnavailable,
@@ -333,17 +343,24 @@ class WorkReactor : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteB
   }
 
   void Close(Error why) {
-    bool cancel = false, finish = false;
+    bool finish = false;
     {
       const std::lock_guard lock(mutex_);
-      if (!closing_) closing_ = std::move(why);
+      if (!closing_) {
+        closing_ = std::move(why);
+        cut_at_ms_ = program::MonotonicMs() + kFarewellMs;
+      }
       queue_.clear();
-      cancel = writing_;
       finish = !writing_ && !std::exchange(finished_, true);
     }
-    // A write that the peer does not take would hold the stream open for ever.
-    if (cancel) context_->TryCancel();
+    // Otherwise the reason follows the write that is under way; the clock cuts one that the peer
+    // does not take, which would hold the stream open for ever.
     if (finish) Finish(AsStatus(*closing_));
+  }
+
+  [[nodiscard]] bool IsClosing() {
+    const std::lock_guard lock(mutex_);
+    return closing_.has_value();
   }
 
   Hub& hub_;
@@ -362,6 +379,7 @@ class WorkReactor : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteB
   bool writing_ = false;
   bool finished_ = false;
   std::optional<Error> closing_;
+  std::int64_t cut_at_ms_ = 0;  // when `closing_` has waited long enough for a write
 };
 
 // ---- Submit: one answer ------------------------------------------------------------------------

@@ -734,8 +734,13 @@ const std::vector<Attack<Federation>>& Members() {
       {"a ledger that was cut", "FAILED_PRECONDITION: the ledger of 'extra': found 3 entries",
        "refused (stream): extra: the ledger of 'extra': found 3 entries",
        [](Federation& place) {
-         return AfterHello(
-             place, {Proto(wire::HeadToSign{5, NoSuch()}), Proto(wire::HeadToSign{3, NoSuch()})});
+         // Heads enough that the coordinator is still writing when it refuses: the reason must not
+         // be lost with that.
+         std::vector<v1::FromSite> heads;
+         for (std::uint64_t entries = 5; entries < 17; ++entries)
+           heads.push_back(Proto(wire::HeadToSign{entries, NoSuch()}));
+         heads.push_back(Proto(wire::HeadToSign{3, NoSuch()}));
+         return AfterHello(place, heads);
        }},
       {"two agents with one certificate",
        "ALREADY_EXISTS: site extra has connected again; two agents",
