@@ -6,6 +6,13 @@
 #include <algorithm>
 
 namespace consilium {
+namespace {
+
+std::span<const std::uint8_t> BytesOf(std::string_view text) {
+  return {reinterpret_cast<const std::uint8_t*>(text.data()), text.size()};
+}
+
+}  // namespace
 
 Digest Sha256(std::span<const std::uint8_t> bytes) {
   Digest digest;
@@ -17,9 +24,7 @@ Digest Sha256(std::span<const std::uint8_t> bytes) {
   return digest;
 }
 
-Digest Sha256(std::string_view text) {
-  return Sha256(std::span(reinterpret_cast<const std::uint8_t*>(text.data()), text.size()));
-}
+Digest Sha256(std::string_view text) { return Sha256(BytesOf(text)); }
 
 Digest HmacSha256(std::span<const std::uint8_t> key, std::span<const std::uint8_t> message) {
   Digest digest;
@@ -32,7 +37,7 @@ Digest HmacSha256(std::span<const std::uint8_t> key, std::span<const std::uint8_
 }
 
 Bytes HkdfSha256(std::span<const std::uint8_t> key, std::span<const std::uint8_t> salt,
-                 std::string_view info, std::size_t length) {
+                 std::span<const std::uint8_t> info, std::size_t length) {
   CONSILIUM_CHECK(length <= 255 * 32, "HKDF gives at most 8160 bytes");
   static constexpr std::array<std::uint8_t, 32> kNoSalt{};
   const Digest pseudo_random_key =
@@ -49,6 +54,11 @@ Bytes HkdfSha256(std::span<const std::uint8_t> key, std::span<const std::uint8_t
   }
   output.resize(length);
   return output;
+}
+
+Bytes HkdfSha256(std::span<const std::uint8_t> key, std::span<const std::uint8_t> salt,
+                 std::string_view info, std::size_t length) {
+  return HkdfSha256(key, salt, BytesOf(info), length);
 }
 
 std::string Hex(std::span<const std::uint8_t> bytes) {

@@ -26,7 +26,10 @@ struct Digest {
                                 std::span<const std::uint8_t> message);
 
 // HKDF-SHA-256 (RFC 5869): extract with `salt`, expand with `info` to `length` bytes (at most
-// 8160).
+// 8160). Text stands for its bytes.
+[[nodiscard]] Bytes HkdfSha256(std::span<const std::uint8_t> key,
+                               std::span<const std::uint8_t> salt,
+                               std::span<const std::uint8_t> info, std::size_t length);
 [[nodiscard]] Bytes HkdfSha256(std::span<const std::uint8_t> key,
                                std::span<const std::uint8_t> salt, std::string_view info,
                                std::size_t length);

@@ -24,9 +24,7 @@ Bytes OfPair(const KeyBytes& secret, std::string_view label, const MaskBinding& 
   Encode(binding, info);
   info.Text(first);
   info.Text(second);
-  const auto& bytes = info.bytes();
-  return HkdfSha256(secret, {}, {reinterpret_cast<const char*>(bytes.data()), bytes.size()},
-                    length);
+  return HkdfSha256(secret, {}, info.bytes(), length);
 }
 
 // AES-256-CTR over zeros. The counter runs on from piece to piece.

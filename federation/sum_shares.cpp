@@ -19,9 +19,7 @@ constexpr int kCheckBytes = 16;
 constexpr std::array<std::uint8_t, 12> kZeroNonce{};
 
 KeyBytes Derive(const KeyBytes& secret, const ByteWriter& info) {
-  const auto& bytes = info.bytes();
-  const Bytes derived = HkdfSha256(
-      secret, {}, {reinterpret_cast<const char*>(bytes.data()), bytes.size()}, kShareBytes);
+  const Bytes derived = HkdfSha256(secret, {}, info.bytes(), kShareBytes);
   KeyBytes key{};
   std::copy(derived.begin(), derived.end(), key.begin());
   return key;

@@ -197,9 +197,7 @@ SumTag SumKey::Derive(std::string_view label, const Binding& binding, std::strin
   info.Text(label);
   Encode(binding, info);
   info.Text(site);
-  const auto& bytes = info.bytes();
-  return ResidueOf(HkdfSha256(key_, {}, {reinterpret_cast<const char*>(bytes.data()), bytes.size()},
-                              SumTag{}.size()));
+  return ResidueOf(HkdfSha256(key_, {}, info.bytes(), SumTag{}.size()));
 }
 
 SumTag SumKey::Tag(const Binding& binding, std::string_view site,
