@@ -24,6 +24,16 @@ namespace {
 constexpr std::uint64_t kRecordsAhead = 4;
 constexpr std::string_view kGoesOnWith = "; goes on with: ";
 
+// Refusals after which nothing of the study can follow, by their stable names (docs/disclosure.md).
+// What a site cannot open when it joins it never will: shares do not change.
+constexpr std::string_view kNeverJoins = "GATE_SUM_SHARE";
+// The log has the total, and a site that does not believe it takes nothing after it.
+constexpr std::string_view kDisbelieves[] = {"GATE_TOTAL_NOT_THE_SUM", "GATE_RELEASE_NOT_SIGNED"};
+
+bool Says(std::string_view outward, std::string_view refusal) {
+  return outward.find(refusal) != std::string_view::npos;
+}
+
 using Seals = std::map<std::string, federation::SumSeal>;
 
 // What the store keeps of a study: the roster of an attempt, and what a site sent with its
@@ -390,9 +400,7 @@ struct StudyHost::Impl {
 
   // A training center that the attempt goes on without: it is told the end, and nothing of it.
   [[nodiscard]] bool IsLeftOut(const std::string& name) const {
-    const std::vector<std::string> all = study::TrainingCenters(study);
-    return records > 0 && !trains.contains(name) &&
-           std::find(all.begin(), all.end(), name) != all.end();
+    return records > 0 && !trains.contains(name) && study::Trains(study, name);
   }
 
   void SendEnded(const std::string& name) {
@@ -495,9 +503,7 @@ struct StudyHost::Impl {
 
   // A training center seals its share for every other site of the study, and nobody else any.
   [[nodiscard]] bool SealsAreWhole(const std::string& name, const Seals& seals) const {
-    const std::vector<std::string> training = study::TrainingCenters(study);
-    const bool trains_here = std::find(training.begin(), training.end(), name) != training.end();
-    if (seals.size() != (trains_here ? sites.size() - 1 : 0)) return false;
+    if (seals.size() != (study::Trains(study, name) ? sites.size() - 1 : 0)) return false;
     return std::all_of(seals.begin(), seals.end(), [&](const auto& one) {
       return one.first != name && sites.contains(one.first);
     });
@@ -619,8 +625,7 @@ void StudyHost::Heard(const std::string& site, const wire::StudyWord& word, std:
     case wire::Word::kFailed:
       impl_->SetWord(site, one, one.word, "cannot join: " + word.outward, {});
       impl_->Note(site, "study.cannot_join", word.outward);
-      // Shares do not change: what does not open now never will.
-      if (word.outward.find("GATE_SUM_SHARE") != std::string::npos)
+      if (Says(word.outward, kNeverJoins))
         impl_->Fail(fmt::format("site {} cannot join: {}", site, word.outward));
       break;
   }
@@ -632,10 +637,10 @@ void StudyHost::Refused(const std::string& site, const wire::Refused& refused, s
   const auto found = impl_->sites.find(site);
   if (found == impl_->sites.end()) return;
   impl_->Note(site, "round.refused", fmt::format("round {}: {}", refused.round, refused.outward));
-  const bool disbelieved = refused.outward.find("GATE_TOTAL_NOT_THE_SUM") != std::string::npos ||
-                           refused.outward.find("GATE_RELEASE_NOT_SIGNED") != std::string::npos;
+  const bool disbelieved =
+      std::any_of(std::begin(kDisbelieves), std::end(kDisbelieves),
+                  [&](std::string_view rule) { return Says(refused.outward, rule); });
   if (disbelieved && !HasEnded(impl_->status.state) && refused.attempt == impl_->attempt) {
-    // The log has the total, and the site will not go on from it: nothing can follow.
     impl_->Fail(fmt::format("site {} refused the total of round {}: {}", site, refused.round,
                             refused.outward));
     return;

@@ -651,8 +651,7 @@ class CohortBuilder {
   }
 
   void CheckSize() {
-    const std::vector<std::string> training = study::TrainingCenters(study_);
-    if (std::find(training.begin(), training.end(), file_.site) == training.end()) return;
+    if (!study::Trains(study_, file_.site)) return;
     if (!check_.problems.empty()) return;  // counts would be those of a half-read table
     const auto count = static_cast<std::int64_t>(rows_.size());
     if (count < study_.minimum_rows) {

@@ -183,8 +183,8 @@ struct StudyAgent::Impl {
     return entry;
   }
 
-  // The rounds' rules want to know what was answered. A valid receipt of this site is that knowledge,
-  // also after a crash.
+  // The rounds' rules want to know what was answered. A valid receipt of this site is that
+  // knowledge, also after a crash.
   void RecordAnswered(const federation::Binding& binding) {
     federation::Asked asked{binding, {}, binding.query};
     for (const auto& [site, keys] : joined->roster) asked.sites.insert(site);
@@ -265,23 +265,19 @@ Result<std::unique_ptr<StudyAgent>> StudyAgent::Open(study::Submission submissio
 }
 
 Result<std::map<std::string, federation::SumSeal>> StudyAgent::Seals() const {
-  const std::vector<std::string> training = study::TrainingCenters(impl_->study);
   const SiteIdentity& me = *impl_->place.identity;
-  if (std::find(training.begin(), training.end(), me.name) == training.end())
-    return std::map<std::string, federation::SumSeal>();
+  if (!study::Trains(impl_->study, me.name)) return std::map<std::string, federation::SumSeal>();
   return federation::SealShare(me.name, me.agreement, impl_->submission.members, impl_->context);
 }
 
 Result<void> StudyAgent::TakeSeals(const std::map<std::string, federation::SumSeal>& seals) {
   Impl& impl = *impl_;
-  const std::vector<std::string> training = study::TrainingCenters(impl.study);
   const SiteIdentity& me = *impl.place.identity;
   std::map<std::string, federation::KeyBytes> shares;
-  for (const std::string& site : training) {
-    if (site == me.name) shares[site] = federation::SumShareOf(me.agreement, impl.context);
-  }
+  if (study::Trains(impl.study, me.name))
+    shares[me.name] = federation::SumShareOf(me.agreement, impl.context);
   for (const auto& [site, seal] : seals) {
-    if (site == me.name || std::find(training.begin(), training.end(), site) == training.end()) {
+    if (site == me.name || !study::Trains(impl.study, site)) {
       return tl::unexpected<Error>(
           impl.Refused(GateRule::kSumShare,
                        fmt::format("a share of {}, which is no other training site.", site)));

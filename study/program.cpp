@@ -956,14 +956,12 @@ Task<Results> RunStudy(Sums& sums, const Study& study) {
     }
   }
   std::map<std::string, SiteFlow> flow;
-  const std::vector<std::string> training = TrainingCenters(study);
   for (const std::string& site : study.sites) {
     SiteFlow& one = flow[site];
     const auto institution = study.institutions.find(site);
     one.institution = institution == study.institutions.end() ? site : institution->second;
-    const bool trains = std::find(training.begin(), training.end(), site) != training.end();
     one.role = study.design == Design::kLeaveOneCenterOut ? "training and held out in turn"
-               : trains                                   ? "training"
+               : Trains(study, site)                      ? "training"
                                                           : "held out";
   }
   {

@@ -718,6 +718,10 @@ std::vector<std::string> TrainingCenters(const Study& study) {
   return centers;
 }
 
+bool Trains(const Study& study, std::string_view site) {
+  return Contains(TrainingCenters(study), std::string(site));
+}
+
 std::vector<std::string> VariableColumns(const Variable& variable) {
   if (variable.kind != VariableKind::kCategorical) return {variable.name};
   std::vector<std::string> columns;

@@ -37,6 +37,8 @@ inline constexpr std::string_view kFoldsFromCohortFile = "cohort";
 // The sites whose rows may train in some fit: all but the named held-out centers, or all of them
 // under leave-one-center-out. In the order of `sites`.
 [[nodiscard]] std::vector<std::string> TrainingCenters(const Study& study);
+// Whether `site` is one of them; false of a name that is no site of the study.
+[[nodiscard]] bool Trains(const Study& study, std::string_view site);
 
 // The columns that a variable becomes: its name, or name=level for every level after the first.
 [[nodiscard]] std::vector<std::string> VariableColumns(const Variable& variable);

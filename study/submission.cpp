@@ -123,12 +123,11 @@ Result<federation::QuorumContract> ContractOf(const Study& study) {
 }
 
 Result<Study> WithTrainingCenters(const Study& study, const std::set<std::string>& centers) {
-  const std::vector<std::string> training = TrainingCenters(study);
   for (const std::string& center : centers) {
-    if (std::find(training.begin(), training.end(), center) == training.end()) {
+    if (!Trains(study, center)) {
       return Fail(ErrorCode::kInvalidArgument,
                   fmt::format("study {}: {} is not one of its training centers, {}", study.name,
-                              center, fmt::join(training, ", ")));
+                              center, fmt::join(TrainingCenters(study), ", ")));
     }
   }
   if (static_cast<int>(centers.size()) < study.privacy.min_sites) {
@@ -138,8 +137,7 @@ Result<Study> WithTrainingCenters(const Study& study, const std::set<std::string
   }
   Study reduced = study;
   std::erase_if(reduced.sites, [&](const std::string& site) {
-    return std::find(training.begin(), training.end(), site) != training.end() &&
-           !centers.contains(site);
+    return Trains(study, site) && !centers.contains(site);
   });
   return reduced;
 }
