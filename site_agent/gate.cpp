@@ -424,8 +424,7 @@ Refusal Gate::StudyRefused(const study::Study& study, const Approval& approval, 
   record.detail = refusal.message;
   record.sentence = fmt::format("Refused the study '{}': {}: {} {}", study.name, record.rule,
                                 refusal.message, Advice(refusal.rule));
-  // A refusal that cannot be written is a refusal all the same: nothing leaves with it.
-  if (!refusals_.contains(RefusalKey(record))) static_cast<void>(Write(std::move(record)));
+  WriteRefusal(std::move(record));
   return refusal;
 }
 
@@ -894,8 +893,7 @@ Ruling<Gate::Admission> Gate::Check(const RoundFacts& facts, const Query& query,
   return admission;
 }
 
-LedgerRecord Gate::RecordOf(LedgerEvent event, const RoundFacts& facts, const Query& query,
-                            const MyRows& rows, const Admission& admission) const {
+LedgerRecord Gate::RecordIn(LedgerEvent event, const RoundFacts& facts) const {
   LedgerRecord record;
   record.event = event;
   record.unix_ms = facts.unix_ms;
@@ -905,8 +903,20 @@ LedgerRecord Gate::RecordOf(LedgerEvent event, const RoundFacts& facts, const Qu
   record.round = facts.round;
   record.attempt = facts.attempt;
   record.round_digest = facts.round_digest;
-  record.query = admission.query;
   record.roster = facts.roster_hash;
+  return record;
+}
+
+void Gate::WriteRefusal(LedgerRecord record) {
+  // A refusal that cannot be written is a refusal all the same: nothing leaves with it, and a
+  // restart finds out again.
+  if (!refusals_.contains(RefusalKey(record))) static_cast<void>(Write(std::move(record)));
+}
+
+LedgerRecord Gate::RecordOf(LedgerEvent event, const RoundFacts& facts, const Query& query,
+                            const MyRows& rows, const Admission& admission) const {
+  LedgerRecord record = RecordIn(event, facts);
+  record.query = admission.query;
   record.roster_sites = SitesOf(facts.roster);
   record.step = query.step;
   record.fit = query.scope.fit;
@@ -935,17 +945,8 @@ LedgerRecord Gate::RecordOf(LedgerEvent event, const RoundFacts& facts, const Qu
 }
 
 Refusal Gate::Refused(const RoundFacts& facts, const Query& query, Refusal refusal) {
-  LedgerRecord record;
-  record.event = LedgerEvent::kQueryRefused;
-  record.unix_ms = facts.unix_ms;
-  record.study = facts.study;
-  const auto found = studies_.find(facts.study);
-  if (found != studies_.end()) record.study_name = found->second.name;
-  record.round = facts.round;
-  record.attempt = facts.attempt;
-  record.round_digest = facts.round_digest;
+  LedgerRecord record = RecordIn(LedgerEvent::kQueryRefused, facts);
   record.query = federation::DigestOf(query);
-  record.roster = facts.roster_hash;
   record.step = query.step;
   record.fit = query.scope.fit;
   record.left_out_fold = query.scope.left_out_fold;
@@ -955,8 +956,7 @@ Refusal Gate::Refused(const RoundFacts& facts, const Query& query, Refusal refus
                                 facts.round, PlainText(query.step).substr(0, 100),
                                 PlainText(FitInWords(query.scope.fit, query.scope.left_out_fold)),
                                 record.rule, refusal.message, Advice(refusal.rule));
-  // A refusal that cannot be written is a refusal all the same: nothing leaves with it.
-  if (!refusals_.contains(RefusalKey(record))) static_cast<void>(Write(std::move(record)));
+  WriteRefusal(std::move(record));
   return refusal;
 }
 
@@ -1087,18 +1087,9 @@ Ruling<Release> Gate::AdmitRelease(const RoundFacts& facts, const Query& query, 
 }
 
 Ruling<void> Gate::RecordTotal(const RoundFacts& facts, const Digest& total) {
-  const auto found = studies_.find(facts.study);
-  if (found == studies_.end())
+  if (!studies_.contains(facts.study))
     return No(GateRule::kStudyNotApproved, "the study was not approved at this site.");
-  LedgerRecord record;
-  record.event = LedgerEvent::kTotalReceived;
-  record.unix_ms = facts.unix_ms;
-  record.study = facts.study;
-  record.study_name = found->second.name;
-  record.round = facts.round;
-  record.attempt = facts.attempt;
-  record.round_digest = facts.round_digest;
-  record.roster = facts.roster_hash;
+  LedgerRecord record = RecordIn(LedgerEvent::kTotalReceived, facts);
   record.content = total;
   record.sentence =
       fmt::format("Round {}: received the round's totals ({}).", facts.round, Short(total));
@@ -1110,24 +1101,14 @@ Refusal Gate::RefuseTotal(const RoundFacts& facts, const Digest& total, GateRule
   CONSILIUM_CHECK(rule == GateRule::kTotalNotTheSum || rule == GateRule::kReleaseNotSigned,
                   "a total is refused by a rule on totals");
   Refusal refusal{rule, std::string(why), {}, {}};
-  LedgerRecord record;
-  record.event = LedgerEvent::kQueryRefused;
-  record.unix_ms = facts.unix_ms;
-  record.study = facts.study;
-  const auto found = studies_.find(facts.study);
-  if (found != studies_.end()) record.study_name = found->second.name;
-  record.round = facts.round;
-  record.attempt = facts.attempt;
-  record.round_digest = facts.round_digest;
-  record.roster = facts.roster_hash;
+  LedgerRecord record = RecordIn(LedgerEvent::kQueryRefused, facts);
   record.content = total;
   record.rule = Name(rule);
   record.detail = why;
   record.sentence = fmt::format("Round {}: did not believe the round's totals ({}): {}: {} {}",
                                 facts.round, Short(total), record.rule, why, Advice(rule));
-  // What cannot be written is refused all the same; a restart then finds out again.
   distrusted_.try_emplace(facts.study, refusal);
-  if (!refusals_.contains(RefusalKey(record))) static_cast<void>(Write(std::move(record)));
+  WriteRefusal(std::move(record));
   return refusal;
 }
 

@@ -275,6 +275,9 @@ class Gate {
   [[nodiscard]] Ruling<void> CheckCurvature(const StudyState& state, const federation::Query& query,
                                             const MyRows& rows,
                                             const federation::Disclosure& disclosure) const;
+  // What every record of a round says.
+  [[nodiscard]] LedgerRecord RecordIn(LedgerEvent event, const RoundFacts& facts) const;
+  void WriteRefusal(LedgerRecord record);
   [[nodiscard]] LedgerRecord RecordOf(LedgerEvent event, const RoundFacts& facts,
                                       const federation::Query& query, const MyRows& rows,
                                       const Admission& admission) const;
