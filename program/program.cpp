@@ -11,6 +11,7 @@
 #include <exception>
 #include <iostream>
 #include <nlohmann/json.hpp>
+#include <thread>
 
 namespace consilium::program {
 namespace {
@@ -54,6 +55,18 @@ StopSignals::StopSignals() : signals_() {
 void StopSignals::Wait() const {
   int taken = 0;
   ::sigwait(&signals_, &taken);
+}
+
+Result<void> StopSignals::RunUntil(const std::function<Result<void>()>& run,
+                                   const std::function<void()>& stop) const {
+  std::thread waiter([&] {
+    Wait();
+    stop();
+  });
+  auto ended = run();
+  ::pthread_kill(waiter.native_handle(), SIGTERM);  // also how the waiter learns of the end
+  waiter.join();
+  return ended;
 }
 
 void KeepMemorySmall() {

@@ -34,6 +34,10 @@ class StopSignals {
  public:
   StopSignals();
   void Wait() const;
+  // Does `run` to its end. `stop` is called, from another thread, when a signal comes or `run` has
+  // ended, whichever is first. Returns what `run` returned.
+  [[nodiscard]] Result<void> RunUntil(const std::function<Result<void>()>& run,
+                                      const std::function<void()>& stop) const;
 
  private:
   sigset_t signals_;

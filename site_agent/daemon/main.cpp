@@ -1,7 +1,6 @@
 // consilium-site: the hospital's program, for its IT department.
 #include <fmt/format.h>
 #include <fmt/ranges.h>
-#include <signal.h>
 #include <spdlog/sinks/stdout_color_sinks.h>
 #include <spdlog/spdlog.h>
 #include <unistd.h>
@@ -10,7 +9,6 @@
 #include <cstdlib>
 #include <iostream>
 #include <nlohmann/json.hpp>
-#include <thread>
 
 #include "base/linear_algebra.h"
 #include "disk/files.h"
@@ -155,14 +153,7 @@ int Run(const Arguments& arguments, const SiteConfig& config) {
   options.passphrase = Passphrase();
   auto agent = Agent::Open(config, std::move(*store), options);
   if (!agent) return Told(arguments, agent.error());
-  // One thread takes the signals; SIGTERM is also how it is told that the agent has ended.
-  std::thread waiter([&] {
-    signals.Wait();
-    (*agent)->Stop();
-  });
-  const auto ended = (*agent)->Run();
-  ::pthread_kill(waiter.native_handle(), SIGTERM);
-  waiter.join();
+  const auto ended = signals.RunUntil([&] { return (*agent)->Run(); }, [&] { (*agent)->Stop(); });
   if (!ended) return Told(arguments, ended.error());
   return kOk;
 }

@@ -15,10 +15,8 @@
 #include <grpcpp/generic/generic_stub.h>
 #include <grpcpp/grpcpp.h>
 #include <gtest/gtest.h>
-#include <netinet/in.h>
 #include <sched.h>
 #include <signal.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
@@ -31,6 +29,7 @@
 #include <sstream>
 #include <thread>
 
+#include "coordinator/health.h"
 #include "coordinator/home.h"
 #include "coordinator/hub.h"
 #include "coordinator/server.h"
@@ -146,22 +145,12 @@ int Serve(const std::string& folder, int health, const Plan& plan, const std::st
   server_options.listen = "127.0.0.1";
   auto server = coordinator::Server::Start(**hub, server_options);
   if (!server) return Refused(server.error());
-  // The fixture waits for this port.
-  const int listening = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  address.sin_port = htons(static_cast<std::uint16_t>(health));
-  const int again = 1;
-  ::setsockopt(listening, SOL_SOCKET, SO_REUSEADDR, &again, sizeof again);
-  if (::bind(listening, reinterpret_cast<sockaddr*>(&address), sizeof address) != 0 ||
-      ::listen(listening, 8) != 0)
-    return 1;
+  const auto started = coordinator::Health::Start(**hub, static_cast<std::uint16_t>(health));
+  if (!started) return Refused(started.error());
   fmt::print(stderr, "listening\n");  // the fixture looks when something is written
   signals.Wait();
   (*hub)->Stop();
   (*server)->Stop(1000);
-  ::close(listening);
   return 0;
 }
 
@@ -176,13 +165,7 @@ int RunSite(const std::string& config_file, const Plan& plan) {
   options.engine = EngineFor(plan, "");
   auto agent = site_agent::Agent::Open(*config, std::move(*store), std::move(options));
   if (!agent) return Refused(agent.error());
-  std::thread waiter([&] {
-    signals.Wait();
-    (*agent)->Stop();
-  });
-  const auto ended = (*agent)->Run();
-  ::pthread_kill(waiter.native_handle(), SIGTERM);
-  waiter.join();
+  const auto ended = signals.RunUntil([&] { return (*agent)->Run(); }, [&] { (*agent)->Stop(); });
   return ended ? 0 : Refused(ended.error());
 }
 
