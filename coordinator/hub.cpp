@@ -459,13 +459,7 @@ Result<void> Hub::Attach(const Caller& caller, const wire::Hello& hello,
   // Studies that ended while the site was away: it may lack the last records, and that they ended.
   for (const auto& [id, position] : positions) {
     if (running.contains(id)) continue;
-    const auto stored = [&, study = id] {
-      const std::lock_guard lock(store_mutex_);
-      return store_->FindStudy(study);
-    }();
-    if (!stored) continue;
-    const auto submission = study::DecodeSubmission(stored->submission);
-    if (!submission || !submission->members.contains(caller.name)) continue;
+    if (!StudyOfMember(id, caller.name)) continue;
     if (const auto started = StartStudy(id); !started)
       Note("coordinator", "study.not_taken_up", started.error().message);
   }
@@ -493,6 +487,17 @@ void Hub::Detach(const std::string& site, const SiteStream* stream) {
   (void)store_->SetLastSeen({{site, program::UnixMs()}});
 }
 
+std::optional<StoredStudy> Hub::StudyOfMember(const Digest& id, const std::string& site) {
+  auto stored = [&] {
+    const std::lock_guard lock(store_mutex_);
+    return store_->FindStudy(id);
+  }();
+  if (!stored) return std::nullopt;
+  const auto submission = study::DecodeSubmission(stored->submission);
+  if (!submission || !submission->members.contains(site)) return std::nullopt;
+  return std::move(*stored);
+}
+
 Result<void> Hub::Hear(const Caller& caller, const wire::FromSite& message) {
   const std::string& site = caller.name;
   {
@@ -508,17 +513,11 @@ Result<void> Hub::Hear(const Caller& caller, const wire::FromSite& message) {
     ++refused_calls_;
     Refused("message", site,
             fmt::format("it speaks of study {}, which is not open to it", Hex(id).substr(0, 16)));
-    const auto stored = [&] {
-      const std::lock_guard lock(store_mutex_);
-      return store_->FindStudy(id);
-    }();
     const auto stream = FindStream(site);
-    if (!thread && stored && stream && HasEnded(stored->status.state)) {
-      const auto submission = study::DecodeSubmission(stored->submission);
-      if (submission && submission->members.contains(site)) {
-        stream->Send(
-            wire::Ended{id, std::string(Name(stored->status.state)), stored->status.reason});
-      }
+    if (thread || !stream) return nullptr;
+    const auto stored = StudyOfMember(id, site);
+    if (stored && HasEnded(stored->status.state)) {
+      stream->Send(wire::Ended{id, std::string(Name(stored->status.state)), stored->status.reason});
     }
     return nullptr;
   };

@@ -151,6 +151,8 @@ class Hub {
   [[nodiscard]] Result<void> StartStudy(const Digest& id);
   [[nodiscard]] std::shared_ptr<StudyThread> FindThread(const Digest& id);
   [[nodiscard]] std::shared_ptr<SiteStream> FindStream(const std::string& site);
+  // What the store has of a study, if `site` is a member of it.
+  [[nodiscard]] std::optional<StoredStudy> StudyOfMember(const Digest& id, const std::string& site);
   [[nodiscard]] Result<std::string> IssueFor(std::string_view request_pem, std::string_view name,
                                              identity::Role role);
   [[nodiscard]] Result<identity::CertificateFacts> FactsOf(std::string_view certificate_pem,
