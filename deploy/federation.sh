@@ -13,6 +13,7 @@ root="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
 bin="${CONSILIUM_BIN:-$root/build/release/bin}"
 usage() { sed -n '4,9s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2; exit 2; }
 fail() { printf '\nerror: %s\n' "$1" >&2; exit 1; }
+source "$root/deploy/lib/drive.sh"
 
 data='' out=''
 while getopts 'd:o:h' option; do
@@ -29,6 +30,7 @@ shift
 rm -rf -- "$out"
 mkdir -p "$out"
 out="$(cd "$out" && pwd)"
+logs="$out"
 
 processes=()
 stop_all() {
@@ -47,17 +49,6 @@ free_port() {
     (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null || { echo "$port"; return; }
   done
   fail "no free port between 20000 and 32000"
-}
-value() { sed -n "s/.*\"$1\":\"\([^\"]*\)\".*/\1/p"; }
-# wait_for WHAT COMMAND...: until the command succeeds, at most 20 s.
-wait_for() {
-  local what="$1"
-  shift
-  for _ in {1..400}; do
-    "$@" >/dev/null 2>&1 && return
-    sleep 0.05
-  done
-  fail "$what did not happen within 20 s; the logs are in $out"
 }
 is_open() { (exec 3<>"/dev/tcp/127.0.0.1/$1"); }
 

@@ -8,18 +8,8 @@ began=$SECONDS
 say() { printf '\n== %s (%d s)\n' "$*" $((SECONDS - began)); }
 fail() { echo "FAILED: $*"; exit 1; }
 trap 'code=$?; ((code)) && { echo "FAILED at line $LINENO: $BASH_COMMAND"; journalctl --no-pager -q -n 40 -u 'consilium*'; }' EXIT
-# wait_for WHAT COMMAND...: until the command succeeds, at most 30 s.
-wait_for() {
-  local what="$1"
-  shift
-  for _ in {1..600}; do
-    "$@" >/dev/null 2>&1 && return
-    sleep 0.05
-  done
-  fail "$what did not happen within 30 s"
-}
+source /test/drive.sh
 as() { local user="$1"; shift; runuser -u "$user" -- "$@"; }
-value() { sed -n "s/.*\"$1\":\"\([^\"]*\)\".*/\1/p"; }
 health() {
   (exec 3<>/dev/tcp/127.0.0.1/8445 && printf 'GET /healthz HTTP/1.0\r\n\r\n' >&3 && grep -x ok <&3) 2>/dev/null
 }

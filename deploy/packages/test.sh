@@ -48,7 +48,7 @@ trap 'rm -rf --one-file-system -- "$tree"' EXIT
 cp -a "$base/." "$tree"
 mkdir -p "$tree/test/debs"
 cp "$debs"/consilium*.deb "$tree/test/debs"
-cp "$here/inside.sh" "$tree/test"
+cp "$here/inside.sh" "$root/deploy/lib/drive.sh" "$tree/test"
 echo packages >"$tree/etc/hostname"
 echo "127.0.0.1 localhost packages coordinator.example.org" >"$tree/etc/hosts"
 cat >"$tree/etc/systemd/system/packages-test.service" <<'END'
