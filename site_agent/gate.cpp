@@ -934,6 +934,7 @@ LedgerRecord Gate::RecordOf(LedgerEvent event, const RoundFacts& facts, const Qu
     record.rows_of_sum = static_cast<std::int64_t>(admission.disclosure.rows_of_sum);
   record.scores_a_model = admission.disclosure.scores_a_model;
   record.waived = admission.waived;
+  const auto found = studies_.find(facts.study);
   if (found != studies_.end()) {
     for (const RowSet* set : {&rows.training, &rows.left_out}) {
       if (!set->empty() && !found->second.row_sets.contains(DigestOf(*set))) {
