@@ -17,7 +17,6 @@
 #include <utility>
 
 #include "identity/certificate.h"
-#include "identity/private_key.h"
 #include "program/program.h"
 #include "site_agent/cohort_folder.h"
 #include "site_agent/link.h"
@@ -697,12 +696,9 @@ Result<std::unique_ptr<Agent>> Agent::Open(const SiteConfig& config, SiteStore s
                 fmt::format("{}: the site is {}, the folder {} is enrolled as {}", config.file_name,
                             config.site, config.state, impl->enrolment.site));
   }
-  impl->tls_key_pem = impl->keys->tls_key_pem;
-  if (identity::IsEncryptedKey(impl->tls_key_pem)) {
-    auto unlocked = identity::DecryptKey(impl->tls_key_pem, impl->options.passphrase);
-    CONSILIUM_TRY(unlocked);
-    impl->tls_key_pem = std::move(*unlocked);
-  }
+  auto tls_key_pem = UnlockTlsKey(*impl->keys, impl->options.passphrase);
+  CONSILIUM_TRY(tls_key_pem);
+  impl->tls_key_pem = std::move(*tls_key_pem);
   auto ledger = impl->store.OpenLedger(config.site);
   CONSILIUM_TRY(ledger);
   impl->ledger = std::move(*ledger);

@@ -8,10 +8,10 @@
 #include <chrono>
 #include <cstdlib>
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "identity/certificate.h"
 #include "identity/names.h"
-#include "identity/private_key.h"
 #include "site_agent/cohort_folder.h"
 #include "site_agent/dial.h"
 #include "site_agent/link.h"
@@ -117,6 +117,86 @@ void AskCoordinator(const SiteConfig& config, const StoredEnrolment& enrolment,
   }
 }
 
+// The listener's certificate, as the connection of every later call judges it. False: it will not
+// be taken.
+bool CheckTls(const SiteConfig& config, const StoredEnrolment& enrolment, const Socket& socket,
+              const std::string& host, std::int64_t now_s, Report& report) {
+  const auto bundle = ReadCaBundle(config.network);
+  if (!bundle) {
+    report.Failed("TLS", bundle.error());
+    return false;
+  }
+  const auto shown = ShownCertificates(socket, host);
+  const auto by = shown ? CheckShown(*shown, host, enrolment.authority_pem, *bundle, now_s)
+                        : Result<ShownBy>(tl::unexpected<Error>(shown.error()));
+  if (!by) {
+    report.Failed("TLS", by.error());
+    return false;
+  }
+  if (!by->coordinators) {
+    report.Warn("TLS",
+                fmt::format("1.3, by {}, an authority of network.ca_bundle, not by the "
+                            "coordinator's",
+                            by->authority),
+                "a firewall that opens TLS cannot pass on this site's certificate: if the next "
+                "line fails, exempt this address");
+    return true;
+  }
+  const auto facts = identity::ReadCertificate(shown->front());
+  const int days = facts ? identity::DaysLeft(*facts, now_s) : 0;
+  if (days < kWarnDays) {
+    report.Warn("TLS",
+                fmt::format("1.3, by the coordinator's authority; the coordinator's certificate "
+                            "ends in {} days",
+                            days),
+                "a running coordinator renews it by itself; tell its operator");
+  } else {
+    report.Good("TLS", "1.3, by the coordinator's authority");
+  }
+  return true;
+}
+
+// From the host's name to the coordinator's word. `tls_key_pem`: none if the keys cannot be used.
+void CheckNetwork(const SiteConfig& config, const StoredEnrolment& enrolment,
+                  const std::optional<std::string>& tls_key_pem, std::int64_t unix_ms,
+                  Report& report) {
+  const auto address = identity::ParseAddress(enrolment.address);
+  const auto proxy =
+      address ? ProxyFor(config.network, address->host)
+              : Result<std::optional<ProxyRoute>>(tl::unexpected<Error>(address.error()));
+  if (!proxy) {
+    report.Failed("proxy", proxy.error());
+    report.Skip({"DNS", "TCP", "TLS", "coordinator"}, "proxy");
+    return;
+  }
+  const std::string dialled = *proxy ? (*proxy)->host : address->host;
+  const auto resolved = Resolve(dialled);
+  if (!resolved) {
+    report.Failed("DNS", resolved.error());
+    report.Skip({"TCP", "TLS", "coordinator"}, "DNS");
+    return;
+  }
+  report.Good("DNS", fmt::format("{} is {}", dialled, resolved->front()));
+  const std::string layer = *proxy ? "proxy" : "TCP";
+  const auto socket = *proxy ? ConnectThrough(**proxy, address->host, address->port)
+                             : ConnectTcp(address->host, address->port);
+  if (!socket) {
+    report.Failed(layer, socket.error());
+    report.Skip({"TLS", "coordinator"}, layer);
+    return;
+  }
+  report.Good(layer, *proxy ? fmt::format("{}:{} connects to {}", (*proxy)->host, (*proxy)->port,
+                                          enrolment.address)
+                            : enrolment.address + " answers");
+  if (!CheckTls(config, enrolment, *socket, address->host, unix_ms / 1000, report)) {
+    report.Skip({"coordinator"}, "TLS");
+  } else if (!tls_key_pem) {
+    report.Skip({"coordinator"}, "keys");
+  } else {
+    AskCoordinator(config, enrolment, *tls_key_pem, unix_ms, report);
+  }
+}
+
 }  // namespace
 
 std::string_view Name(State state) {
@@ -150,27 +230,15 @@ std::vector<CheckLine> Check(const SiteConfig& config, const CheckOptions& optio
                               ? fmt::format("; the agent runs (process {})", store->RunningAgent())
                               : ""));
   const auto keys = store->LoadKeys();
-  Bytes secret;
-  std::string tls_key_pem;
-  if (keys) {
-    secret = keys->secret;
-    tls_key_pem = keys->tls_key_pem;
-    Result<void> opened;
-    if (identity::IsEncryptedKey(tls_key_pem)) {
-      auto unlocked = identity::DecryptKey(tls_key_pem, options.passphrase);
-      if (unlocked) {
-        tls_key_pem = *unlocked;
-      } else {
-        opened = tl::unexpected<Error>(unlocked.error());
-      }
-    }
-    if (opened) {
-      report.Good("keys", "fingerprint " + Hex(FingerprintOf(keys->public_keys())));
-    } else {
-      report.Failed("keys", opened.error());
-    }
+  const Bytes secret = keys ? keys->secret : Bytes();
+  std::optional<std::string> tls_key_pem;
+  const auto unlocked = keys ? UnlockTlsKey(*keys, options.passphrase)
+                             : Result<std::string>(tl::unexpected<Error>(keys.error()));
+  if (unlocked) {
+    tls_key_pem = *unlocked;
+    report.Good("keys", "fingerprint " + Hex(FingerprintOf(keys->public_keys())));
   } else {
-    report.Failed("keys", keys.error());
+    report.Failed("keys", unlocked.error());
   }
   const auto enrolment = store->LoadEnrolment();
   if (!enrolment) {
@@ -198,56 +266,7 @@ std::vector<CheckLine> Check(const SiteConfig& config, const CheckOptions& optio
   } else {
     report.Good("certificate", "until " + identity::UtcText(facts->not_after_s));
   }
-  if (options.network) {
-    const auto address = identity::ParseAddress(enrolment->address);
-    const auto proxy =
-        address ? ProxyFor(config.network, address->host)
-                : Result<std::optional<ProxyRoute>>(tl::unexpected<Error>(address.error()));
-    if (!proxy) {
-      report.Failed("proxy", proxy.error());
-      report.Skip({"DNS", "TCP", "TLS", "coordinator"}, "proxy");
-    } else {
-      const std::string dialled = *proxy ? (*proxy)->host : address->host;
-      const auto resolved = Resolve(dialled);
-      if (!resolved) {
-        report.Failed("DNS", resolved.error());
-        report.Skip({"TCP", "TLS", "coordinator"}, "DNS");
-      } else {
-        report.Good("DNS", fmt::format("{} is {}", dialled, resolved->front()));
-        const auto socket = *proxy ? ConnectThrough(**proxy, address->host, address->port)
-                                   : ConnectTcp(address->host, address->port);
-        if (!socket) {
-          report.Failed(*proxy ? "proxy" : "TCP", socket.error());
-          report.Skip({"TLS", "coordinator"}, *proxy ? "proxy" : "TCP");
-        } else {
-          report.Good(*proxy ? "proxy" : "TCP",
-                      *proxy ? fmt::format("{}:{} connects to {}", (*proxy)->host, (*proxy)->port,
-                                           enrolment->address)
-                             : enrolment->address + " answers");
-          const auto shown = ShownCertificates(*socket, address->host);
-          const auto trusted =
-              shown && !shown->empty()
-                  ? identity::CheckIssued(shown->front(), enrolment->authority_pem, unix_ms / 1000)
-                  : Result<void>(tl::unexpected<Error>(
-                        shown ? Error{ErrorCode::kUnavailable, "TLS: no certificate was shown"}
-                              : shown.error()));
-          if (!trusted) {
-            Error error = trusted.error();
-            if (error.code == ErrorCode::kPermissionDenied)
-              error.message =
-                  "the certificate that is shown is not by the coordinator's authority (" +
-                  error.message +
-                  "); a firewall that inspects TLS must let this address through unopened";
-            report.Failed("TLS", error);
-            report.Skip({"coordinator"}, "TLS");
-          } else {
-            report.Good("TLS", "1.3, by the coordinator's authority");
-            AskCoordinator(config, *enrolment, tls_key_pem, unix_ms, report);
-          }
-        }
-      }
-    }
-  }
+  if (options.network) CheckNetwork(config, *enrolment, tls_key_pem, unix_ms, report);
   CheckCohorts(config, options, secret, report);
   return report.lines;
 }

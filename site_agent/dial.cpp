@@ -5,9 +5,12 @@
 #include <fmt/format.h>
 #include <netdb.h>
 #include <openssl/bio.h>
+#include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
 #include <openssl/ssl.h>
+#include <openssl/x509_vfy.h>
+#include <openssl/x509v3.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -15,10 +18,12 @@
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
+#include <ctime>
 
 #include "base/digest.h"
-#include "identity/names.h"
 #include "disk/files.h"
+#include "identity/certificate.h"
+#include "identity/names.h"
 
 namespace consilium::site_agent {
 namespace {
@@ -83,6 +88,67 @@ Result<ProxyRoute> ParseProxy(std::string_view url, std::string_view variable) {
   route.host = address->host;
   route.port = address->port;
   return route;
+}
+
+using Certificate = std::unique_ptr<X509, decltype(&X509_free)>;
+
+// As gRPC reads them: up to the first block that is none. Bundles of systems hold hundreds.
+std::vector<Certificate> ReadAll(const std::string& pem) {
+  const std::unique_ptr<BIO, decltype(&BIO_free)> text(
+      BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size())), &BIO_free);
+  std::vector<Certificate> certificates;
+  while (text) {
+    X509* one = PEM_read_bio_X509_AUX(text.get(), nullptr, nullptr, nullptr);
+    if (one == nullptr) break;
+    certificates.emplace_back(one, &X509_free);
+  }
+  ERR_clear_error();
+  return certificates;
+}
+
+std::string NameText(const X509_NAME* name) {
+  const std::unique_ptr<char, void (*)(char*)> text(X509_NAME_oneline(name, nullptr, 0),
+                                                    [](char* held) { OPENSSL_free(held); });
+  return identity::Quoted(text ? text.get() : "");
+}
+
+std::int64_t UnixS(const ASN1_TIME* time) {
+  std::tm parts{};
+  return ASN1_TIME_to_tm(time, &parts) == 1 ? ::timegm(&parts) : 0;
+}
+
+// OpenSSL's verdict on what a listener shows, in our words.
+tl::unexpected<Error> NotTaken(int code, X509* leaf, X509* at, const std::string& host,
+                               bool with_bundle, std::int64_t now_s) {
+  switch (code) {
+    case X509_V_ERR_HOSTNAME_MISMATCH:
+    case X509_V_ERR_IP_ADDRESS_MISMATCH:
+      return Fail(ErrorCode::kFailedPrecondition,
+                  fmt::format("the certificate that is shown is not for {}; the coordinator's "
+                              "operator adds the name to `hosts` of coordinator.json",
+                              host));
+    case X509_V_ERR_CERT_NOT_YET_VALID:
+    case X509_V_ERR_CERT_HAS_EXPIRED: {
+      const bool late = code == X509_V_ERR_CERT_HAS_EXPIRED;
+      const X509* of = at == nullptr ? leaf : at;
+      return Fail(
+          ErrorCode::kFailedPrecondition,
+          fmt::format(
+              "the certificate that is shown{} {} {}, and it is {} here; set this machine's "
+              "clock (NTP), or tell the coordinator's operator",
+              of == leaf ? "" : ", or an authority above it,", late ? "ended" : "begins",
+              identity::UtcText(UnixS(late ? X509_get0_notAfter(of) : X509_get0_notBefore(of))),
+              identity::UtcText(now_s)));
+    }
+    default:
+      return Fail(
+          ErrorCode::kPermissionDenied,
+          fmt::format("the certificate that is shown is not by the coordinator's authority{} "
+                      "(issued by {}: {}); a firewall that inspects TLS must let this address "
+                      "through unopened",
+                      with_bundle ? ", nor by one of network.ca_bundle" : "",
+                      NameText(X509_get_issuer_name(leaf)), X509_verify_cert_error_string(code)));
+  }
 }
 
 }  // namespace
@@ -249,6 +315,56 @@ Result<std::vector<std::string>> ShownCertificates(const Socket& socket, const s
     shown.emplace_back(text, static_cast<std::size_t>(size));
   }
   return shown;
+}
+
+Result<ShownBy> CheckShown(const std::vector<std::string>& shown, const std::string& host,
+                           const std::string& authority_pem, const std::string& bundle_pem,
+                           std::int64_t now_s) {
+  std::string chain_pem;
+  for (const std::string& one : shown) chain_pem += one;
+  const std::vector<Certificate> chain = ReadAll(chain_pem), authority = ReadAll(authority_pem),
+                                 bundle = ReadAll(bundle_pem);
+  if (chain.empty()) return Fail(ErrorCode::kInvalidArgument, "TLS: no certificate is shown");
+  if (authority.empty()) {
+    return Fail(ErrorCode::kInvalidArgument,
+                "the enrolment's authority is no certificate; enrol again with a new token");
+  }
+  const std::unique_ptr<X509_STORE, decltype(&X509_STORE_free)> store(X509_STORE_new(),
+                                                                      &X509_STORE_free);
+  const std::unique_ptr<X509_STORE_CTX, decltype(&X509_STORE_CTX_free)> context(
+      X509_STORE_CTX_new(), &X509_STORE_CTX_free);
+  struct FreeStack {  // not what it holds
+    void operator()(STACK_OF(X509) * stack) const { sk_X509_free(stack); }
+  };
+  const std::unique_ptr<STACK_OF(X509), FreeStack> between(sk_X509_new_null());
+  if (!store || !context || !between)
+    return Fail(ErrorCode::kInternal, "TLS cannot be initialised");
+  for (const auto* roots : {&authority, &bundle}) {
+    for (const Certificate& one : *roots) X509_STORE_add_cert(store.get(), one.get());
+  }
+  ERR_clear_error();  // the same certificate twice
+  for (std::size_t i = 1; i < chain.size(); ++i) sk_X509_push(between.get(), chain[i].get());
+  X509* leaf = chain.front().get();
+  X509_VERIFY_PARAM* rules = X509_STORE_get0_param(store.get());
+  X509_VERIFY_PARAM_set_time(rules, static_cast<time_t>(now_s));
+  X509_VERIFY_PARAM_set_flags(rules, X509_V_FLAG_PARTIAL_CHAIN | X509_V_FLAG_TRUSTED_FIRST);
+  X509_VERIFY_PARAM_set_purpose(rules, X509_PURPOSE_SSL_SERVER);
+  X509_VERIFY_PARAM_set_auth_level(rules, 1);  // OpenSSL's own for a client
+  const bool named = identity::IsIpAddress(host)
+                         ? X509_VERIFY_PARAM_set1_ip_asc(rules, host.c_str()) == 1
+                         : X509_VERIFY_PARAM_set1_host(rules, host.data(), host.size()) == 1;
+  if (!named || X509_STORE_CTX_init(context.get(), store.get(), leaf, between.get()) != 1)
+    return Fail(ErrorCode::kInternal, "TLS: the check cannot be prepared");
+  const bool taken = X509_verify_cert(context.get()) == 1;
+  ERR_clear_error();
+  if (!taken) {
+    return NotTaken(X509_STORE_CTX_get_error(context.get()), leaf,
+                    X509_STORE_CTX_get_current_cert(context.get()), host, !bundle.empty(), now_s);
+  }
+  const STACK_OF(X509)* path = X509_STORE_CTX_get0_chain(context.get());
+  const X509* anchor = sk_X509_value(path, sk_X509_num(path) - 1);
+  return ShownBy{X509_cmp(anchor, authority.front().get()) == 0,
+                 NameText(X509_get_subject_name(anchor))};
 }
 
 }  // namespace consilium::site_agent

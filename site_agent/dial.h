@@ -57,4 +57,18 @@ class Socket {
 [[nodiscard]] Result<std::vector<std::string>> ShownCertificates(const Socket& socket,
                                                                  const std::string& host);
 
+// Whom a listener's certificate is traced to.
+struct ShownBy {
+  bool coordinators = false;  // the authority of the enrolment; else one of the site's own bundle
+  std::string authority;      // its subject, for people
+};
+// What gRPC will say of certificates that a listener at `host` shows: those of ShownCertificates
+// must lead to `authority_pem`, or to a certificate of `bundle_pem` (may be empty), be good at
+// now_s and be the host's. Errors: kInvalidArgument (one of the texts holds no certificate),
+// kFailedPrecondition (of another host; not valid yet, or expired), kPermissionDenied (everything
+// else: names the issuer that is shown).
+[[nodiscard]] Result<ShownBy> CheckShown(const std::vector<std::string>& shown,
+                                         const std::string& host, const std::string& authority_pem,
+                                         const std::string& bundle_pem, std::int64_t now_s);
+
 }  // namespace consilium::site_agent

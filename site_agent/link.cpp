@@ -18,6 +18,7 @@ namespace consilium::site_agent {
 namespace {
 
 constexpr auto kCallTime = std::chrono::seconds(30);
+constexpr std::uintmax_t kBundleBytesMax = std::uintmax_t{4} << 20;
 
 // As gRPC wants a proxy: user and password percent-encoded.
 std::string ProxyUrl(const ProxyRoute& proxy) {
@@ -44,6 +45,8 @@ Result<bool> UseProxy(const SiteNetwork& network) {
     const auto route = ProxyFor(network, "");
     CONSILIUM_TRY(route);
     ::setenv("grpc_proxy", ProxyUrl(**route).c_str(), 1);
+    // The configuration's proxy is for every host: no_proxy belongs to the environment's.
+    ::setenv("no_grpc_proxy", "", 1);
   }
   return network.proxy.kind != SiteProxy::Kind::kNone;
 }
@@ -69,13 +72,6 @@ Result<std::shared_ptr<grpc::Channel>> Dial(const std::string& address,
   return grpc::CreateCustomChannel(address, grpc::SslCredentials(tls), arguments);
 }
 
-Result<std::string> Roots(const std::string& authority_pem, const SiteNetwork& network) {
-  if (network.ca_bundle.empty()) return authority_pem;
-  auto bundle = disk::ReadFile(network.ca_bundle, 1 << 22);
-  CONSILIUM_TRY(bundle);
-  return authority_pem + *bundle;
-}
-
 }  // namespace
 
 Error ErrorOf(const grpc::Status& status, std::string_view what) {
@@ -85,12 +81,28 @@ Error ErrorOf(const grpc::Status& status, std::string_view what) {
               status.error_message().empty() ? "the connection broke" : status.error_message())};
 }
 
+Result<std::string> ReadCaBundle(const SiteNetwork& network) {
+  if (network.ca_bundle.empty()) return std::string();
+  auto bundle = disk::ReadFile(network.ca_bundle, kBundleBytesMax);
+  if (!bundle) return tl::unexpected<Error>(Within("network.ca_bundle", bundle.error()));
+  // gRPC takes no notice of a file without any.
+  if (bundle->find("-----BEGIN CERTIFICATE-----") == std::string::npos) {
+    return Fail(ErrorCode::kInvalidArgument,
+                fmt::format("network.ca_bundle: {} holds no certificate, expected PEM blocks "
+                            "-----BEGIN CERTIFICATE-----; name the file with the authority's own "
+                            "certificate, or leave the key out",
+                            network.ca_bundle));
+  }
+  return bundle;
+}
+
 Result<std::shared_ptr<grpc::Channel>> OpenChannel(const StoredEnrolment& enrolment,
                                                    const std::string& tls_key_pem,
                                                    const SiteNetwork& network) {
-  auto roots = Roots(enrolment.authority_pem, network);
-  CONSILIUM_TRY(roots);
-  return Dial(enrolment.address, {*roots, tls_key_pem, enrolment.certificate_pem}, network);
+  const auto bundle = ReadCaBundle(network);
+  CONSILIUM_TRY(bundle);
+  return Dial(enrolment.address,
+              {enrolment.authority_pem + *bundle, tls_key_pem, enrolment.certificate_pem}, network);
 }
 
 Result<std::string> FetchAuthority(const identity::Token& token, const SiteNetwork& network) {

@@ -23,8 +23,13 @@ class Status;
 
 namespace consilium::site_agent {
 
-// A channel to `address` with this certificate. `extra_roots`: PEM of a corporate authority, or
-// empty. Connecting happens at the first call.
+// The authorities that network.ca_bundle adds for the work connection, PEM; empty: none is named.
+// Errors: kNotFound (no such file), kInvalidArgument (it holds no certificate: names it).
+[[nodiscard]] Result<std::string> ReadCaBundle(const SiteNetwork& network);
+
+// A channel to the enrolment's address with its certificate; it trusts the enrolment's authority
+// and ReadCaBundle's. Connecting happens at the first call. Errors: those of ReadCaBundle and of
+// the proxy's password file.
 [[nodiscard]] Result<std::shared_ptr<grpc::Channel>> OpenChannel(const StoredEnrolment& enrolment,
                                                                  const std::string& tls_key_pem,
                                                                  const SiteNetwork& network);

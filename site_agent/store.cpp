@@ -13,6 +13,7 @@
 #include <utility>
 
 #include "federation/wire/wire.h"
+#include "identity/private_key.h"
 
 namespace consilium::site_agent {
 namespace {
@@ -302,6 +303,22 @@ std::string_view Name(Decision::Word word) {
       break;
   }
   return "waiting";
+}
+
+Result<std::string> UnlockTlsKey(const StoredKeys& keys, std::string_view passphrase) {
+  if (!identity::IsEncryptedKey(keys.tls_key_pem)) return keys.tls_key_pem;
+  if (passphrase.empty()) {
+    return Fail(ErrorCode::kFailedPrecondition,
+                "the TLS key is locked with a passphrase; set CONSILIUM_PASSPHRASE to it (for the "
+                "service: in /etc/consilium/site.env)");
+  }
+  auto unlocked = identity::DecryptKey(keys.tls_key_pem, passphrase);
+  if (!unlocked && unlocked.error().code == ErrorCode::kPermissionDenied) {
+    return Fail(ErrorCode::kPermissionDenied,
+                "CONSILIUM_PASSPHRASE does not open the TLS key; correct it: capitals, the "
+                "keyboard's language, quotes in /etc/consilium/site.env");
+  }
+  return unlocked;
 }
 
 SiteIdentity StoredKeys::Identity(std::string site) const {

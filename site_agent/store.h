@@ -56,6 +56,11 @@ struct StoredKeys {
   [[nodiscard]] SiteIdentity Identity(std::string site) const;
 };
 
+// The TLS key ready for use. Errors: kFailedPrecondition (it is locked, and no passphrase was
+// given: names the variable that holds it), kPermissionDenied (the passphrase does not open it),
+// those of identity::DecryptKey.
+[[nodiscard]] Result<std::string> UnlockTlsKey(const StoredKeys& keys, std::string_view passphrase);
+
 // What enrolling returned, and renewing renews.
 struct StoredEnrolment {
   std::string site;

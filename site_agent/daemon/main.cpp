@@ -111,13 +111,9 @@ int Enroll(const Arguments& arguments, const SiteConfig& config) {
     return identity::EncryptKey(*pem, passphrase);
   });
   if (!keys) return Told(arguments, keys.error());
-  std::string tls_key = keys->tls_key_pem;
-  if (identity::IsEncryptedKey(tls_key)) {
-    auto unlocked = identity::DecryptKey(tls_key, passphrase);
-    if (!unlocked) return Told(arguments, unlocked.error());
-    tls_key = std::move(*unlocked);
-  }
-  const auto enrolled = EnrolWith(*token, {tls_key, &keys->signing, &keys->agreement},
+  const auto tls_key = UnlockTlsKey(*keys, passphrase);
+  if (!tls_key) return Told(arguments, tls_key.error());
+  const auto enrolled = EnrolWith(*token, {*tls_key, &keys->signing, &keys->agreement},
                                   config.network, program::UnixMs());
   if (!enrolled) return Told(arguments, enrolled.error());
   if (const auto saved = store->SaveEnrolment(*enrolled); !saved)
