@@ -31,9 +31,9 @@ using Clock = std::chrono::steady_clock;
 using Stream = grpc::ClientReaderWriter<v1::FromSite, v1::ToSite>;
 
 constexpr auto kLookAtDecisions = std::chrono::milliseconds(500);
-// After a connection that lasted, the first attempt comes at once: a coordinator that was restarted
-// is found in less than a second. One that falls over whoever connects is left alone longer and
-// longer.
+// After a connection that lasted or carried something, the first attempt comes at once: a
+// coordinator that was restarted is found in less than a second, and a line that breaks again and
+// again costs little. One that falls over whoever connects is left alone longer and longer.
 constexpr auto kLastedLong = std::chrono::seconds(2);
 constexpr int kMissedBeats = 4;  // a coordinator that is silent for so many is gone
 // What a coordinator may make this site keep, or write, before it is left alone for a while.
@@ -108,9 +108,10 @@ struct Agent::Impl {
     std::uint64_t connection = 0;
     std::optional<wire::ToSite> message;  // none: a connection was welcomed
   };
-  std::deque<Work> work;           // guarded by `mutex`
-  std::size_t waiting_bytes = 0;   // of it; guarded by `mutex`
-  std::uint64_t refused_over = 0;  // the connection that `refusals` counts; the worker's
+  std::atomic<bool> carried{false};  // this connection: a record that is kept, an answer
+  std::deque<Work> work;             // guarded by `mutex`
+  std::size_t waiting_bytes = 0;     // of it; guarded by `mutex`
+  std::uint64_t refused_over = 0;    // the connection that `refusals` counts; the worker's
   int refusals = 0;
 
   [[nodiscard]] std::string Where() const { return "site " + config.site; }
@@ -370,6 +371,7 @@ struct Agent::Impl {
       return tl::unexpected<Error>(taken.error());
     }
     if (*taken) {
+      carried = true;
       if (part.index == 0) {
         spdlog::info("study {}: joined, attempt {}", one.study.name, part.attempt);
         SayWord(part.study, wire::Word::kJoined, part.attempt);
@@ -425,7 +427,10 @@ struct Agent::Impl {
     }
     writer->WritesDone();
     const grpc::Status status = writer->Finish();
-    if (status.ok()) return {};
+    if (status.ok()) {
+      carried = true;
+      return {};
+    }
     return tl::unexpected<Error>(
         ErrorOf(status, fmt::format("answer to round {}", answer.head.binding.round + 1)));
   }
@@ -756,7 +761,8 @@ Result<void> Agent::Run() {
       result = tl::unexpected<Error>(error);
       break;
     }
-    if (Clock::now() - began > kLastedLong) pause = impl.options.pause_min_ms;
+    if (impl.carried.exchange(false) || Clock::now() - began > kLastedLong)
+      pause = impl.options.pause_min_ms;
     const std::int64_t drawn =
         pause / 2 + static_cast<std::int64_t>(random() % static_cast<std::uint64_t>(pause));
     if (error.message != said) {
