@@ -283,7 +283,8 @@ class WatchScreen {
   explicit WatchScreen(const Screen& screen) : screen_(screen) {}
 
   void Show(const v1::StudyStatus& status) {
-    broken_ = false;
+    // After "connection lost" the first word is news, also if nothing has changed.
+    if (std::exchange(broken_, false)) filter_ = ChangeFilter();
     if (!screen_.json && screen_.terminal) {
       Draw(WatchBlock(status, View()));
       return;
@@ -342,19 +343,40 @@ class WatchScreen {
   std::ptrdiff_t drawn_ = 0;
 };
 
-// The verdict of a study that finished, from its report.
-Result<ReportSummary> VerdictOf(Remote& remote, const Digest& study) {
-  const auto report = remote.FetchReportJson(study);
-  CONSILIUM_TRY(report);
-  return Summarize(*report);
+// Between attempts to reach a coordinator that was lost.
+class Pauses {
+ public:
+  void Reset() { next_ms_ = kFirstMs; }
+  void Wait() {
+    std::this_thread::sleep_for(std::chrono::milliseconds(next_ms_));
+    next_ms_ = std::min(2 * next_ms_, kMostMs);
+  }
+
+ private:
+  static constexpr std::int64_t kFirstMs = 250, kMostMs = 10'000;
+  std::int64_t next_ms_ = kFirstMs;
+};
+
+// The verdict of a study that finished, from its report; a coordinator that is lost meanwhile is
+// waited for.
+Result<ReportSummary> VerdictOf(Remote& remote, const Digest& study, WatchScreen& screen) {
+  for (Pauses pauses;;) {
+    const auto report = remote.FetchReportJson(study);
+    if (report) return Summarize(*report);
+    if (report.error().code != ErrorCode::kUnavailable)
+      return tl::unexpected<Error>(report.error());
+    screen.Broke(report.error());
+    pauses.Wait();
+  }
 }
 
-int Ended(const Session& session, Remote& remote, const Digest& study, const v1::StudyLine& line) {
+int Ended(const Session& session, Remote& remote, const Digest& study, const v1::StudyLine& line,
+          WatchScreen& screen) {
   const bool finished = line.state() == "finished";
   const int code = finished ? kOk : kStudyRefused;
   std::string word, sentence;
   if (finished) {
-    if (const auto verdict = VerdictOf(remote, study); verdict) {
+    if (const auto verdict = VerdictOf(remote, study, screen); verdict) {
       word = verdict->word;
       sentence = verdict->sentence;
     } else {
@@ -383,18 +405,17 @@ int Ended(const Session& session, Remote& remote, const Digest& study, const v1:
 }
 
 int Watch(const Session& session, const Arguments& arguments) {
-  constexpr std::int64_t kPauseMs = 1000, kPauseMsMax = 10'000;
   auto remote = OpenRemote(session, "study watch");
   if (!remote) return session.screen.Report(remote.error());
   const auto found = remote->FindStudy(arguments.id);
   if (!found) return Told(session, found.error());
   WatchScreen screen(session.screen);
   v1::StudyLine line = *found;
-  for (std::int64_t pause_ms = kPauseMs;;) {
+  for (Pauses pauses;;) {
     const auto watched = remote->Watch(IdOf(*found), [&](const v1::StudyStatus& status) {
       line = status.line();
       screen.Show(status);
-      pause_ms = kPauseMs;
+      pauses.Reset();
       return !HasEnded(line);
     });
     if (HasEnded(line)) break;
@@ -405,11 +426,10 @@ int Watch(const Session& session, const Arguments& arguments) {
     // Also a stream that ended in peace before its study did: the coordinator was stopped.
     screen.Broke(watched ? Error{ErrorCode::kUnavailable, "The coordinator closed the connection."}
                          : watched.error());
-    std::this_thread::sleep_for(std::chrono::milliseconds(pause_ms));
-    pause_ms = std::min(2 * pause_ms, kPauseMsMax);
+    pauses.Wait();
   }
   screen.Clear();
-  return Ended(session, *remote, IdOf(*found), line);
+  return Ended(session, *remote, IdOf(*found), line, screen);
 }
 
 }  // namespace
