@@ -19,8 +19,11 @@
 #include <chrono>
 #include <cstdlib>
 #include <filesystem>
+#include <iostream>
 #include <nlohmann/json.hpp>
 #include <string_view>
+
+#include "base/rng.h"
 
 namespace consilium::e2e {
 namespace {
@@ -47,6 +50,12 @@ void ChoosePorts(int (&ports)[3]) {
     ports[i] = ntohs(address.sin_port);
   }
   for (const int one : sockets) ::close(one);
+}
+
+void PutInto(std::string& text, const std::string& from, const std::string& to) {
+  const std::size_t at = text.find(from);
+  ASSERT_NE(at, std::string::npos) << from;
+  text.replace(at, from.size(), to);
 }
 
 bool Listens(int port) {
@@ -136,6 +145,23 @@ class FolderEvents {
 
 }  // namespace
 
+StudyOnDisk WriteDemo(const Scratch& scratch) {
+  const Told told = scratch.Consilium({"demo", "--out", "demo", "--json"});
+  const Json written = LastLine(told);
+  StudyOnDisk demo{scratch / "demo", scratch / "demo", {}};
+  for (const Json& hospital : written.value("hospitals", Json::array()))
+    demo.sites.push_back(hospital.get<std::string>());
+  return demo;
+}
+
+NetworkOptions OptionsFor(StudyOnDisk study, int wait_seconds) {
+  NetworkOptions options;
+  options.study = std::move(study);
+  options.policy = "allow_leave_one_center_out: true, allow_public_data: true";
+  options.wait_seconds = wait_seconds;
+  return options;
+}
+
 Process::Process(const Options& options) {
   // Between fork and exec nothing may allocate: another thread of gRPC's may hold the lock.
   std::vector<std::string> environment;
@@ -207,14 +233,13 @@ bool Network::Until(const std::function<bool()>& condition, int seconds) const {
   return true;
 }
 
-Told Network::Run(const std::vector<std::string>& command) {
+Told Network::Run(const std::vector<std::string>& command,
+                  std::map<std::string, std::string> environment) {
   for (const char* name : {".out", ".err"}) scratch_.Write(name, "");
-  Process process({command,
-                   {{"CONSILIUM_HOME", scratch_ / "anna"}},
-                   scratch_.path(),
-                   scratch_ / ".out",
-                   scratch_ / ".err"});
-  const auto code = process.Exit();
+  environment["CONSILIUM_HOME"] = scratch_ / "anna";
+  Process process(
+      {command, std::move(environment), scratch_.path(), scratch_ / ".out", scratch_ / ".err"});
+  const auto code = process.Exit(options_.wait_seconds);
   if (!code) ADD_FAILURE() << command[0] << " " << command[1] << " does not end";
   process.Kill();
   return {code.value_or(-1), scratch_.Read(".out"), scratch_.Read(".err")};
@@ -223,19 +248,21 @@ Told Network::Run(const std::vector<std::string>& command) {
 Told Network::Anna(const std::vector<std::string>& arguments) {
   std::vector<std::string> command = {CONSILIUM_BINARY};
   command.insert(command.end(), arguments.begin(), arguments.end());
-  return Run(command);
+  return Run(command, options_.at_lead);
 }
 
 Told Network::AtSite(const std::string& site, const std::vector<std::string>& arguments) {
   std::vector<std::string> command = {CONSILIUM_SITE_BINARY, "--config", site + "/site.yaml"};
   command.insert(command.end(), arguments.begin(), arguments.end());
-  return Run(command);
+  return Run(command, options_.at_sites);
 }
 
 std::unique_ptr<Process> Network::Watch(const std::string& study) {
+  std::map<std::string, std::string> environment = options_.at_lead;
+  environment["CONSILIUM_HOME"] = scratch_ / "anna";
   return std::make_unique<Process>(
       Process::Options{{CONSILIUM_BINARY, "study", "watch", study, "--json"},
-                       {{"CONSILIUM_HOME", scratch_ / "anna"}},
+                       std::move(environment),
                        scratch_.path(),
                        scratch_ / ("watch-" + study),
                        scratch_ / ("watch-" + study)});
@@ -245,27 +272,34 @@ void Network::Start() {
   ASSERT_NO_FATAL_FAILURE(ChoosePorts(ports_));
   const Json made =
       LastLine(Run({CONSILIUM_COORDINATOR_BINARY, "--folder", "c", "init", "--name", "Loopback",
-                    "--host", "127.0.0.1", "--port", std::to_string(work_port()), "--enrol-port",
+                    "--host", options_.host, "--port", std::to_string(work_port()), "--enrol-port",
                     std::to_string(enrol_port()), "--lead", "anna", "--json"}));
   StartCoordinator();
   ASSERT_TRUE(Until([&] { return Listens(ports_[2]); })) << scratch_.Read("coordinator.log");
   ASSERT_EQ(Anna({"key", "enroll", made.value("token", "")}).exit_code, 0);
   lead_key_ = LastLine(Anna({"key", "show", "--json"})).value("key", "");
-  const std::vector<std::string>& asks = options_.asks;
+  if (options_.study) {
+    for (const std::string& site : options_.study->sites) ASSERT_NO_FATAL_FAILURE(AddSite(site));
+    return;
+  }
   char digit = 'a';
   for (const testing::SmallHospital& hospital : options_.hospitals) {
     const std::string& site = hospital.name;
-    sites_.push_back(site);
     scratch_.Write(site + ".csv", testing::SmallCsv(hospital.cases));
     // The key of the folds stands in the file, so that `simulate` draws the same folds.
     scratch_.Write(site + ".yaml", testing::SmallCohortYaml(site) + "site_key: \"" +
                                        std::string(32, digit) + "\"\n");
     digit = digit == 'f' ? 'a' : static_cast<char>(digit + 1);
-    WriteSite(site, std::count(asks.begin(), asks.end(), site) > 0);
-    const Told enrolled = AtSite(site, {"enroll", Invite(site)});
-    ASSERT_EQ(enrolled.exit_code, 0) << enrolled.err;
-    StartSite(site);
+    ASSERT_NO_FATAL_FAILURE(AddSite(site));
   }
+}
+
+void Network::AddSite(const std::string& site) {
+  sites_.push_back(site);
+  WriteSite(site, std::count(options_.asks.begin(), options_.asks.end(), site) > 0);
+  const Told enrolled = AtSite(site, {"enroll", Invite(site)});
+  ASSERT_EQ(enrolled.exit_code, 0) << enrolled.err;
+  StartSite(site);
 }
 
 void Network::WriteSite(const std::string& site, bool asks, const std::string& folder) {
@@ -273,11 +307,13 @@ void Network::WriteSite(const std::string& site, bool asks, const std::string& f
       asks ? "{approve: ask}"
            : fmt::format("{{approve: lead, leads: [{}]{}}}", lead_key_,
                          options_.policy.empty() ? "" : ", " + options_.policy);
-  scratch_.Write((folder.empty() ? site : folder) + "/site.yaml",
-                 fmt::format("site: {0}\nstate: state\n"
-                             "cohorts: [{{file: ../{0}.yaml, data: ..}}]\n"
-                             "policy: {1}\nnetwork: {{proxy: none}}\n",
-                             site, policy));
+  const std::string cohorts = options_.study ? options_.study->folder : "..";
+  const std::string data = options_.study ? options_.study->data : "..";
+  scratch_.Write(
+      (folder.empty() ? site : folder) + "/site.yaml",
+      fmt::format("site: {0}\nstate: state\ncohorts: [{{file: \"{1}/{0}.yaml\", data: \"{2}\"}}]\n"
+                  "policy: {3}\nnetwork: {4}\n",
+                  site, cohorts, data, policy, options_.site_network));
 }
 
 std::string Network::Invite(const std::string& site) {
@@ -289,7 +325,7 @@ void Network::StartCoordinator() {
   std::vector<std::string> command = options_.serve;
   for (const std::string& one :
        {std::string("--folder"), std::string("c"), std::string("serve"), std::string("--listen"),
-        std::string("127.0.0.1"), std::string("--health-port"), std::to_string(ports_[2])})
+        options_.listen, std::string("--health-port"), std::to_string(ports_[2])})
     command.push_back(one);
   for (const std::string& one : options_.serve_options) command.push_back(one);
   coordinator_ = std::make_unique<Process>(Process::Options{std::move(command),
@@ -304,11 +340,9 @@ void Network::StartSite(const std::string& site) {
   std::vector<std::string> command = options_.run;
   for (const std::string& one : {std::string("--config"), site + "/site.yaml", std::string("run")})
     command.push_back(one);
-  agents_[site] = std::make_unique<Process>(Process::Options{std::move(command),
-                                                             {},
-                                                             scratch_.path(),
-                                                             scratch_ / (site + ".log"),
-                                                             scratch_ / (site + ".log")});
+  agents_[site] = std::make_unique<Process>(
+      Process::Options{std::move(command), options_.at_sites, scratch_.path(),
+                       scratch_ / (site + ".log"), scratch_ / (site + ".log")});
 }
 
 std::string Network::LogOf(const std::string& site) const { return scratch_.Read(site + ".log"); }
@@ -318,17 +352,19 @@ bool Network::Connected(const std::string& site) {
 }
 
 void Network::Submit(const std::string& name, int seed) {
-  testing::SmallStudyOptions options;
-  options.kkt_tolerance = 1e-6;
-  std::string yaml = testing::SmallStudyYaml(options);
-  const auto put = [&](const std::string& from, const std::string& to) {
-    const std::size_t at = yaml.find(from);
-    ASSERT_NE(at, std::string::npos) << from;
-    yaml.replace(at, from.size(), to);
-  };
-  put("name: small\n", "name: " + name + "\n");
-  put("seed: 20\n", fmt::format("seed: {}\n", seed));
-  put("lambda_count: 20", "lambda_count: 8");
+  std::string yaml;
+  if (options_.study) {
+    yaml = scratch_.Read(options_.study->folder + "/study.yaml");
+    const std::size_t at = yaml.find("\nname: ") + 1;
+    yaml.replace(at, yaml.find('\n', at) - at, "name: " + name);
+  } else {
+    testing::SmallStudyOptions options;
+    options.kkt_tolerance = 1e-6;
+    yaml = testing::SmallStudyYaml(options);
+    ASSERT_NO_FATAL_FAILURE(PutInto(yaml, "name: small\n", "name: " + name + "\n"));
+    ASSERT_NO_FATAL_FAILURE(PutInto(yaml, "seed: 20\n", fmt::format("seed: {}\n", seed)));
+    ASSERT_NO_FATAL_FAILURE(PutInto(yaml, "lambda_count: 20", "lambda_count: 8"));
+  }
   scratch_.Write(name + "-study.yaml", yaml);
   const Told told = Anna({"study", "submit", name + "-study.yaml", "--yes"});
   ASSERT_EQ(told.exit_code, 0) << told.err;
@@ -347,8 +383,12 @@ void Network::ExpectSameBytes(const std::string& name) {
   const std::string net = name + "-net", one = name + "-one";
   const Told fetched = Anna({"audit", "fetch", name, "--out", net});
   ASSERT_EQ(fetched.exit_code, 0) << fetched.err;
-  std::vector<std::string> arguments = SimulateArguments(sites_, one);
-  arguments[1] = name + "-study.yaml";
+  std::vector<std::string> arguments = {"simulate", name + "-study.yaml", "--out", one};
+  for (const std::string& site : sites_) {
+    const std::string folder = options_.study ? options_.study->folder + "/" : "";
+    arguments.insert(arguments.end(), {"--site", site + "=" + folder + site + ".yaml"});
+  }
+  if (options_.study) arguments.insert(arguments.end(), {"--data", options_.study->data});
   const Told simulated = Anna(arguments);
   ASSERT_EQ(simulated.exit_code, 0) << simulated.err;
   for (const char* file : {"/report.json", "/coefficients.csv"}) {
@@ -380,9 +420,64 @@ std::shared_ptr<grpc::Channel> Network::Dial(const Credentials& credentials) con
   arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
   arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
   return grpc::CreateCustomChannel(
-      fmt::format("127.0.0.1:{}", work_port()),
+      fmt::format("{}:{}", options_.host, work_port()),
       grpc::SslCredentials({credentials.authority, credentials.key, credentials.certificate}),
       arguments);
+}
+
+int KillsWanted(int otherwise) {
+  const char* asked = std::getenv("CONSILIUM_KILLS");
+  return asked == nullptr ? otherwise : std::atoi(asked);
+}
+
+std::uint64_t KillsSeed(std::uint64_t otherwise) {
+  const char* asked = std::getenv("CONSILIUM_KILLS_SEED");
+  return asked == nullptr ? otherwise : std::strtoull(asked, nullptr, 10);
+}
+
+void KillAtRandom(Network& network, const std::string& name, int wanted, std::uint64_t seed,
+                  Kills& kills) {
+  Rng rng(seed, "kills");
+  int killed = 0;
+  // A study that ends before enough was killed is followed by another.
+  for (int number = 1; killed < wanted; ++number) {
+    const std::string study = fmt::format("{}-{}", name, number);
+    SCOPED_TRACE(fmt::format("{}, seed {}, after {} kills", study, seed, killed));
+    ASSERT_NO_FATAL_FAILURE(network.Submit(study, 20 + number));
+    const auto ended = [&] {
+      const std::string state = network.StateOf(study);
+      return state == "finished" || state == "failed" || state == "cancelled";
+    };
+    while (killed < wanted && !ended()) {
+      // A random moment: after so many times that somebody wrote something.
+      std::uint64_t writes = rng.Below(12);
+      ASSERT_TRUE(network.Until([&] { return writes-- == 0 || ended(); }, network.wait_seconds()));
+      const auto whom = rng.Below(network.sites().size() + 1);
+      if (whom < network.sites().size()) {
+        const std::string& site = network.sites()[whom];
+        ASSERT_TRUE(network.site(site).Running()) << network.LogOf(site);
+        network.site(site).Kill();
+        network.StartSite(site);
+        ++kills[site];
+      } else {
+        ASSERT_TRUE(network.coordinator().Running()) << network.scratch().Read("coordinator.log");
+        network.coordinator().Kill();
+        network.StartCoordinator();
+        ++kills[kCoordinator];
+      }
+      ++killed;
+    }
+    // The last kill may have been the coordinator's: let it listen again.
+    ASSERT_TRUE(network.Until([&] { return network.Anna({"study", "list"}).exit_code == 0; }));
+    const auto watch = network.Watch(study);
+    ASSERT_EQ(watch->Exit(network.wait_seconds()), 0)
+        << network.scratch().Read("watch-" + study) << network.scratch().Read("coordinator.log");
+    ASSERT_EQ(network.StateOf(study), "finished");
+    ASSERT_NO_FATAL_FAILURE(network.ExpectSameBytes(study));
+  }
+  std::cout << "killed at " << killed << " random moments (seed " << seed << "):";
+  for (const auto& [whom, times] : kills) std::cout << " " << whom << " " << times << ";";
+  std::cout << "\n";
 }
 
 }  // namespace consilium::e2e

@@ -1,5 +1,5 @@
-// A federation of real processes on loopback: one coordinator, a lead, and the hospitals of
-// small_study.h, in a folder that is removed at the end.
+// A federation of real processes on one machine: one coordinator, a lead, and the hospitals of
+// small_study.h or of a study on disk, in a folder that is removed at the end.
 //
 // Every wait is for a condition and has a limit. Every child is killed and reaped by its owner, and
 // dies with the test (PR_SET_PDEATHSIG) when that is killed itself.
@@ -56,15 +56,32 @@ struct Credentials {
   std::string authority, key, certificate;
 };
 
+// A study whose files stand somewhere: study.yaml and SITE.yaml in `folder`; tables below `data`.
+struct StudyOnDisk {
+  std::string folder, data;
+  std::vector<std::string> sites;
+};
+// `consilium demo`, written into `scratch`.
+[[nodiscard]] StudyOnDisk WriteDemo(const Scratch& scratch);
+
 struct NetworkOptions {
   std::vector<std::string> asks;  // sites that wait for a person's word; the others follow the lead
   std::vector<testing::SmallHospital> hospitals = testing::SmallHospitals();
+  std::optional<StudyOnDisk> study;  // instead of the small one and its hospitals
   std::string policy;  // more of what sites that follow the lead allow: "allow_public_data: true"
   // What serves and what runs at a site, with the arguments that come before the program's own.
   std::vector<std::string> serve = {CONSILIUM_COORDINATOR_BINARY};
   std::vector<std::string> run = {CONSILIUM_SITE_BINARY};
   std::vector<std::string> serve_options;  // of `serve` itself: "--stall", "1"
+  std::string host = "127.0.0.1";          // at which sites and the lead dial
+  std::string listen = "127.0.0.1";
+  std::string site_network = "{proxy: none}";   // `network:` of site.yaml
+  std::map<std::string, std::string> at_sites;  // environment of what runs there
+  std::map<std::string, std::string> at_lead;   // of the lead's console
+  int wait_seconds = kWaitSeconds;              // for the end of a program or a study
 };
+// For the study on disk, which needs more: nobody is asked, and nobody waits in vain.
+[[nodiscard]] NetworkOptions OptionsFor(StudyOnDisk study, int wait_seconds);
 
 class Network {
  public:
@@ -99,7 +116,9 @@ class Network {
   [[nodiscard]] std::string LogOf(const std::string& site) const;
   [[nodiscard]] bool Connected(const std::string& site);
 
-  // The small study with this name and seed, submitted by the lead.
+  [[nodiscard]] int wait_seconds() const { return options_.wait_seconds; }
+
+  // The study with this name, submitted by the lead; the small one with this seed.
   void Submit(const std::string& name, int seed = 20);
   // "running", "finished", ...; read from the coordinator's folder, whether it runs or not.
   [[nodiscard]] std::string StateOf(const std::string& study);
@@ -112,7 +131,9 @@ class Network {
 
  private:
   void Start();
-  [[nodiscard]] Told Run(const std::vector<std::string>& command);
+  void AddSite(const std::string& site);
+  [[nodiscard]] Told Run(const std::vector<std::string>& command,
+                         std::map<std::string, std::string> environment = {});
 
   NetworkOptions options_;
   Scratch scratch_;
@@ -122,5 +143,17 @@ class Network {
   std::unique_ptr<Process> coordinator_;
   std::map<std::string, std::unique_ptr<Process>> agents_;
 };
+
+// Who was killed how often.
+using Kills = std::map<std::string, int>;
+inline constexpr char kCoordinator[] = "the coordinator";
+// Kills the coordinator or an agent, drawn by `seed`, at `wanted` random moments of studies
+// NAME-1, NAME-2, ..., as many as that takes; starts each again at once; holds every study against
+// `consilium simulate`, and prints who was killed. A fatal failure if anything is not as it was.
+void KillAtRandom(Network& network, const std::string& name, int wanted, std::uint64_t seed,
+                  Kills& kills);
+// CONSILIUM_KILLS and CONSILIUM_KILLS_SEED, or these.
+[[nodiscard]] int KillsWanted(int otherwise);
+[[nodiscard]] std::uint64_t KillsSeed(std::uint64_t otherwise);
 
 }  // namespace consilium::e2e

@@ -1,11 +1,8 @@
 // A federation as hospitals run it: real processes, real gRPC, mutual TLS on loopback.
-#include <fmt/format.h>
 #include <gtest/gtest.h>
 
-#include <cstdlib>
 #include <nlohmann/json.hpp>
 
-#include "base/rng.h"
 #include "tests/e2e/network_fixture.h"
 
 namespace consilium::e2e {
@@ -27,50 +24,13 @@ TEST(Network, GivesTheBytesOfOneProcess) {
 }
 
 TEST(Network, KilledAtRandomMomentsItGivesTheSameBytes) {
-  const char* asked = std::getenv("CONSILIUM_KILLS");
-  const int kills_wanted = asked == nullptr ? 12 : std::atoi(asked);
-  ASSERT_GT(kills_wanted, 0);
-  Rng rng(20260104, "kills");
   Network network;
   if (HasFatalFailure()) return;
-  int kills = 0, coordinator_kills = 0;
-  // A study that ends before enough was killed is followed by another.
-  for (int number = 1; kills < kills_wanted; ++number) {
-    const std::string name = fmt::format("small-{}", number);
-    SCOPED_TRACE(fmt::format("{}, after {} kills", name, kills));
-    ASSERT_NO_FATAL_FAILURE(network.Submit(name, 20 + number));
-    const auto ended = [&] {
-      const std::string state = network.StateOf(name);
-      return state == "finished" || state == "failed" || state == "cancelled";
-    };
-    while (kills < kills_wanted && !ended()) {
-      // A random moment: after so many times that somebody wrote something.
-      std::uint64_t writes = rng.Below(12);
-      ASSERT_TRUE(network.Until([&] { return writes-- == 0 || ended(); }));
-      const auto whom = rng.Below(network.sites().size() + 1);
-      if (whom < network.sites().size()) {
-        const std::string& site = network.sites()[whom];
-        ASSERT_TRUE(network.site(site).Running()) << network.LogOf(site);
-        network.site(site).Kill();
-        network.StartSite(site);
-      } else {
-        ASSERT_TRUE(network.coordinator().Running()) << network.scratch().Read("coordinator.log");
-        network.coordinator().Kill();
-        network.StartCoordinator();
-        ++coordinator_kills;
-      }
-      ++kills;
-    }
-    ASSERT_TRUE(network.Until(ended, 2 * kWaitSeconds))
-        << network.scratch().Read("coordinator.log");
-    ASSERT_EQ(network.StateOf(name), "finished");
-    // The last kill may have been the coordinator's: let it listen again.
-    ASSERT_TRUE(network.Until([&] { return network.Anna({"study", "list"}).exit_code == 0; }));
-    ASSERT_NO_FATAL_FAILURE(network.ExpectSameBytes(name));
-  }
-  RecordProperty("coordinator_kills", coordinator_kills);
-  EXPECT_GT(coordinator_kills, 0);
-  EXPECT_LT(coordinator_kills, kills);
+  const int wanted = KillsWanted(12);
+  Kills kills;
+  ASSERT_NO_FATAL_FAILURE(KillAtRandom(network, "small", wanted, KillsSeed(20260104), kills));
+  EXPECT_GT(kills[kCoordinator], 0);
+  EXPECT_LT(kills[kCoordinator], wanted);
 }
 
 TEST(Network, ASiteThatAsksWaitsForAPersonAndMaySayNo) {
