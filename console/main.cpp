@@ -9,7 +9,6 @@
 #include <fstream>
 #include <iostream>
 #include <nlohmann/json.hpp>
-#include <set>
 #include <thread>
 
 #include "base/csv.h"
@@ -30,8 +29,6 @@
 #include "simulation/generated_hospitals.h"
 #include "simulation/local_federation.h"
 #include "study/program.h"
-#include "study/study_file.h"
-#include "study/submission.h"
 
 namespace consilium::console {
 namespace {
@@ -294,6 +291,14 @@ std::span<const std::uint8_t> AsBytes(const std::string& text) {
   return {reinterpret_cast<const std::uint8_t*>(text.data()), text.size()};
 }
 
+// What the chain ends in, and what an audit of the log alone leaves open.
+void PrintHead(const Digest& head, std::string_view open) {
+  fmt::print(
+      "Head of the log: {}\nNot proven: {}, which only hashes without a key hold. The head must "
+      "stand in the sites' ledgers, as content of the last 'round total received'.\n",
+      Hex(head), open);
+}
+
 int AuditVerify(const std::string& folder, const Screen& screen) {
   const auto text = ReadLog(folder);
   if (!text) return screen.Report(text.error());
@@ -303,12 +308,14 @@ int AuditVerify(const std::string& folder, const Screen& screen) {
     std::cout << nlohmann::ordered_json{{"event", "verified"},
                                         {"rounds", figures->rounds},
                                         {"receipts", figures->receipts},
-                                        {"bytes", figures->bytes}}
+                                        {"bytes", figures->bytes},
+                                        {"head", Hex(figures->head)}}
                      .dump()
               << "\n";
   } else {
     fmt::print("The log holds: {} rounds in one chain, {} signed receipts, {} of totals.\n",
                figures->rounds, figures->receipts, Megabytes(figures->bytes));
+    PrintHead(figures->head, "totals, decisions and the engine's version");
   }
   return kOk;
 }
@@ -324,18 +331,8 @@ int AuditReplay(const std::string& folder, const Screen& screen) {
   federation::LogReader reader(AsBytes(*text));
   const auto header = reader.Header();
   if (!header) return screen.Report(header.error(), kAuditFailed);
-  auto study = study::ParseStudy(header->study_file, "the log's study file");
+  const auto study = coordinator::StudyOfLog(*header);
   if (!study) return screen.Report(study.error(), kAuditFailed);
-  auto resolved = study::ResolveFeatures(*study, header->feature_columns);
-  if (!resolved) return screen.Report(resolved.error(), kAuditFailed);
-  resolved->privacy.masks = header->masked;
-  // An attempt that started over has fewer training centers than its study.
-  std::set<std::string> centers;
-  for (const auto& [site, keys] : header->roster) centers.insert(site);
-  if (centers.size() < study::TrainingCenters(*resolved).size()) {
-    resolved = study::WithTrainingCenters(*resolved, centers);
-    if (!resolved) return screen.Report(resolved.error(), kAuditFailed);
-  }
   const study::Engine engine = study::MakeEngine();
   // Masked answers that were kept are added again; their signatures stand in the log.
   const bool kept = fs::exists(out / "answers");
@@ -347,16 +344,17 @@ int AuditReplay(const std::string& folder, const Screen& screen) {
       return Bytes(words->begin(), words->end());
     };
   }
-  const auto results = coordinator::ReplayLog(*resolved, engine, AsBytes(*text), answers);
-  if (!results) return screen.Report(results.error(), kAuditFailed);
-  const std::string json = coordinator::ReportJson(*results);
+  const auto replayed = coordinator::ReplayLog(*study, engine, AsBytes(*text), answers);
+  if (!replayed) return screen.Report(replayed.error(), kAuditFailed);
+  const study::Results& results = replayed->results;
+  const std::string json = coordinator::ReportJson(results);
   std::vector<std::string> differing;
   const auto compare = [&](const std::string& name, const std::string& expected) {
     const auto found = ReadFile(out / name);
     if (!found || *found != expected) differing.push_back(name);
   };
   compare("report.json", json);
-  for (const coordinator::ReportTable& table : coordinator::ReportTables(*results))
+  for (const coordinator::ReportTable& table : coordinator::ReportTables(results))
     compare(table.file_name, table.csv);
   if (!differing.empty()) {
     return screen.Report(
@@ -367,19 +365,22 @@ int AuditReplay(const std::string& folder, const Screen& screen) {
   }
   if (screen.json) {
     std::cout << nlohmann::ordered_json{{"event", "replayed"},
-                                        {"rounds", results->rounds},
-                                        {"report_sha256", Hex(Sha256(json))}}
+                                        {"rounds", results.rounds},
+                                        {"report_sha256", Hex(Sha256(json))},
+                                        {"totals_added_again", kept},
+                                        {"head", Hex(replayed->head)}}
                      .dump()
               << "\n";
   } else {
     fmt::print(
         "Re-derived from {} logged rounds: {}every question follows from the study, and "
         "report.json and every table are the same to the byte.\n",
-        results->rounds, kept ? "the signed answers add up to every total, " : "");
+        results.rounds, kept ? "the signed answers add up to every total, " : "");
     if (!kept) {
       fmt::print(
           "Totals were taken from the log: run with --keep-answers to have them added again.\n");
     }
+    PrintHead(replayed->head, kept ? "decisions" : "totals and decisions");
   }
   return kOk;
 }

@@ -3,10 +3,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <set>
 
 #include "federation/fixed_point.h"
 #include "study/program.h"
 #include "study/study_file.h"
+#include "study/submission.h"
 
 namespace consilium::coordinator {
 
@@ -51,6 +53,25 @@ Result<void> CheckMembers(const study::Study& study, const federation::Roster& m
     if (members.contains(center)) continue;
     return Fail(ErrorCode::kInvalidArgument,
                 fmt::format("study {}: training center {} has no keys", study.name, center));
+  }
+  return {};
+}
+
+// Resuming and replaying compute on with the log's totals: whoever made it must have computed as we
+// do. `again`: what to do instead.
+Result<void> CheckMadeAlike(const federation::LogHeader& header, const study::Study& study,
+                            std::string_view again) {
+  if (header.engine_version != study::kEngineVersion) {
+    return Fail(ErrorCode::kFailedPrecondition,
+                fmt::format("the log was made by {}, this is {}, which may give other digits; {} "
+                            "with the version that made it",
+                            header.engine_version, study::kEngineVersion, again));
+  }
+  if (header.masked != study.privacy.masks) {
+    const auto word = [](bool masks) { return masks ? "with masks" : "without masks"; };
+    return Fail(ErrorCode::kFailedPrecondition,
+                fmt::format("the log was begun {}, the study is run {}; {} as it was begun",
+                            word(header.masked), word(study.privacy.masks), again));
   }
   return {};
 }
@@ -135,19 +156,13 @@ Result<std::unique_ptr<StudyRun>> StudyRun::Resume(
   const auto header = reader.Header();
   CONSILIUM_TRY(header);
   if (header->study != study.digest || header->members != run->members_ ||
-      header->roster != run->roster_ || header->engine_version != study::kEngineVersion) {
+      header->roster != run->roster_) {
     return Fail(ErrorCode::kFailedPrecondition,
-                fmt::format("the log is of study {} by {}; expected study {} by {} with the same "
-                            "sites and keys; resume with the files that began it",
-                            Hex(header->study).substr(0, 16), header->engine_version,
-                            Hex(study.digest).substr(0, 16), study::kEngineVersion));
+                fmt::format("the log is of study {}; expected study {} with the same sites and "
+                            "keys; resume with the files that began it",
+                            Hex(header->study).substr(0, 16), Hex(study.digest).substr(0, 16)));
   }
-  if (header->masked != study.privacy.masks) {
-    const auto word = [](bool masks) { return masks ? "with masks" : "without masks"; };
-    return Fail(ErrorCode::kFailedPrecondition,
-                fmt::format("the log was begun {}, this run is {}; resume as it was begun",
-                            word(header->masked), word(study.privacy.masks)));
-  }
+  CONSILIUM_TRY(CheckMadeAlike(*header, study, "resume"));
   while (!reader.AtEnd()) {
     auto entry = reader.Next();
     CONSILIUM_TRY(entry);
@@ -259,10 +274,45 @@ Result<Digest> StudyRun::Close(const std::map<std::string, ArrivedAnswer>& answe
 
 Result<study::Results> StudyRun::Take() { return replay_.Take(); }
 
+Result<study::Study> StudyOfLog(const federation::LogHeader& header) {
+  const auto lost = [](std::string_view what) {
+    return Fail(ErrorCode::kDataLoss,
+                fmt::format("log header: {}; it was damaged or changed", what));
+  };
+  study::Submission submission;
+  submission.study_file = header.study_file;
+  submission.members = header.members;
+  auto study = study::StudyOf(submission);
+  if (!study) return tl::unexpected<Error>(Within("log header", std::move(study).error()));
+  auto resolved = study::ResolveFeatures(*study, header.feature_columns);
+  if (!resolved) return tl::unexpected<Error>(Within("log header", std::move(resolved).error()));
+  if (resolved->feature_columns != header.feature_columns)
+    return lost("its feature columns are not those that the study file's patterns select");
+  if (resolved->digest != header.study) {
+    return lost(fmt::format("it names study {}, its study file and columns have the digest {}",
+                            Hex(header.study).substr(0, 16), Hex(resolved->digest).substr(0, 16)));
+  }
+  if (header.masked != resolved->privacy.masks) {
+    if (resolved->policy != study::Policy::kPublicData) {
+      return lost(fmt::format("it says {} masks, the study file {}",
+                              header.masked ? "with" : "without",
+                              resolved->privacy.masks ? "with" : "without"));
+    }
+    resolved->privacy.masks = header.masked;
+  }
+  // An attempt that started over has fewer training centers than its study.
+  std::set<std::string> centers;
+  for (const auto& [site, keys] : header.roster) centers.insert(site);
+  auto run = study::WithTrainingCenters(*resolved, centers);
+  if (!run) return tl::unexpected<Error>(Within("log header", std::move(run).error()));
+  return run;
+}
+
 Result<ReplayFigures> VerifyLog(std::span<const std::uint8_t> log) {
   federation::LogReader reader(log);
   const auto header = reader.Header();
   CONSILIUM_TRY(header);
+  CONSILIUM_TRY(StudyOfLog(*header));
   const Digest roster = federation::DigestOf(header->roster);
   ReplayFigures figures;
   while (!reader.AtEnd()) {
@@ -279,11 +329,12 @@ Result<ReplayFigures> VerifyLog(std::span<const std::uint8_t> log) {
     figures.receipts += entry->receipts.size();
     figures.bytes += entry->total.size();
   }
+  figures.head = reader.head();
   return figures;
 }
 
-Result<study::Results> ReplayLog(const study::Study& study, const study::Engine& engine,
-                                 std::span<const std::uint8_t> log, const KeptAnswers& answers) {
+Result<Replayed> ReplayLog(const study::Study& study, const study::Engine& engine,
+                           std::span<const std::uint8_t> log, const KeptAnswers& answers) {
   CONSILIUM_TRY(VerifyLog(log));
   federation::LogReader reader(log);
   const auto header = reader.Header();
@@ -292,6 +343,7 @@ Result<study::Results> ReplayLog(const study::Study& study, const study::Engine&
     return Fail(ErrorCode::kFailedPrecondition,
                 "the log's header names another study than the one given");
   }
+  CONSILIUM_TRY(CheckMadeAlike(*header, study, "audit it"));
   StudyReplay replay(study, engine);
   while (!reader.AtEnd()) {
     const auto entry = reader.Next();
@@ -306,7 +358,9 @@ Result<study::Results> ReplayLog(const study::Study& study, const study::Engine&
                             "then audit it again",
                             replay.round()));
   }
-  return replay.Take();
+  auto results = replay.Take();
+  CONSILIUM_TRY(results);
+  return Replayed{std::move(*results), reader.head()};
 }
 
 }  // namespace consilium::coordinator

@@ -94,29 +94,46 @@ class StudyRun {
   Digest head_;
 };
 
+// The study that a log is about, as it was run: its columns resolved, its sites those of the
+// attempt. `masked` must be what the study says, but for policy public-data, under which a run may
+// switch masks off: there it is taken from the header, which nothing but its hash holds.
+// Errors: kDataLoss (the digest, the columns, the keys or `masked` are not those of the study
+// file), ParseStudy's and ResolveFeatures', kPermissionDenied (fewer training centers than
+// min_sites).
+[[nodiscard]] Result<study::Study> StudyOfLog(const federation::LogHeader& header);
+
 struct ReplayFigures {
   std::uint64_t rounds = 0;
   std::uint64_t receipts = 0;
   std::uint64_t bytes = 0;
+  Digest head;  // hash of the last record; through the chain, of all of them
 };
 
-// What an auditor checks without recomputing: chain, hashes, receipts against the sites' keys, each
-// Release against its site's receipt, and that every entry binds the study and the roster of the
-// header. The tags in the receipts are for the sites: an auditor has no sum key. Errors: kDataLoss,
-// kPermissionDenied; names the entry.
+// What an auditor checks without recomputing: chain, hashes, the header against its own study file
+// (StudyOfLog), receipts against the sites' keys, each Release against its site's receipt, and that
+// every entry binds the study and the roster of the header. The hashes have no key: who rewrites a
+// total, a decision or the engine's version, and every hash behind it, passes; compare `head` with
+// what the sites' ledgers say they were told. The tags in the receipts are for the sites: an
+// auditor has no sum key. Errors: kDataLoss, kPermissionDenied; names the entry; StudyOfLog's.
 [[nodiscard]] Result<ReplayFigures> VerifyLog(std::span<const std::uint8_t> log);
 
 // The masked words that `site` sent in `round`, as somebody kept them.
 using KeptAnswers = std::function<Result<Bytes>(std::uint64_t round, const std::string& site)>;
 
+struct Replayed {
+  study::Results results;
+  Digest head;  // of the log: ReplayFigures
+};
+
 // What an auditor recomputes: from the header's study and the totals, every question and every
 // figure. With `answers`, also every total: the masked answers, checked against the sites' signed
 // receipts, must add up to it; without them a coordinator's word is taken that they do.
-// Errors: those of VerifyLog; kDataLoss (an entry answers another question than the one that
-// follows, or its total is not the sum of the answers); those of `answers`.
-[[nodiscard]] Result<study::Results> ReplayLog(const study::Study& study,
-                                               const study::Engine& engine,
-                                               std::span<const std::uint8_t> log,
-                                               const KeptAnswers& answers = nullptr);
+// Errors: those of VerifyLog; kFailedPrecondition (the log is of another study, made by another
+// engine or masked otherwise; it ends before the study does); kDataLoss (an entry answers another
+// question than the one that follows, or its total is not the sum of the answers); those of
+// `answers`.
+[[nodiscard]] Result<Replayed> ReplayLog(const study::Study& study, const study::Engine& engine,
+                                         std::span<const std::uint8_t> log,
+                                         const KeptAnswers& answers = nullptr);
 
 }  // namespace consilium::coordinator

@@ -126,6 +126,11 @@ TEST_F(ConsoleRun, AuditsAndReportsTheFinishedRun) {
     EXPECT_EQ(told.exit_code, 0) << arguments[0] << ": " << told.err;
     EXPECT_FALSE(told.out.empty());
     EXPECT_EQ(told.err, "");
+    for (const char* words : {"Head of the log: ", "Not proven: totals"}) {
+      EXPECT_EQ(told.out.find(words) != std::string::npos, arguments[0] == "audit")
+          << words << " in\n"
+          << told.out;
+    }
   }
   const std::string html = Study().Read("out/report.html");
   std::filesystem::remove(Study().path() / "out/report.html");
@@ -163,6 +168,14 @@ TEST_F(ConsoleRun, SaysOneJsonObjectALine) {
   const auto replayed = Lines(Study().Consilium({"audit", "replay", "out", "--json"}).out);
   ASSERT_EQ(replayed.size(), 1U);
   EXPECT_EQ(replayed.front().at("event"), "replayed");
+  EXPECT_EQ(replayed.front().at("totals_added_again"), false);
+  // The log's last 32 bytes: the hash of its last record.
+  const std::string log = Study().Read("out/log.consilium");
+  std::string head;
+  for (const char c : log.substr(log.size() - 32))
+    head += fmt::format("{:02x}", static_cast<unsigned char>(c));
+  EXPECT_EQ(verified.front().at("head"), head);
+  EXPECT_EQ(replayed.front().at("head"), head);
   const auto written = Lines(Study().Consilium({"report", "json", "--json"}).out);
   ASSERT_EQ(written.size(), 1U);
   EXPECT_EQ(written.front().at("event"), "written");

@@ -25,7 +25,7 @@ class Audit : public ::testing::Test {
     static const SmallRun run = testing::MustRun(Federation());
     return run;
   }
-  static Result<study::Results> Replay(const Bytes& log) {
+  static Result<coordinator::Replayed> Replay(const Bytes& log) {
     static const study::Engine engine = study::MakeEngine();
     return coordinator::ReplayLog(Federation().study, engine, log);
   }
@@ -44,7 +44,20 @@ class Audit : public ::testing::Test {
     federation::LogEntry entry = EntryOf(records[index + 1]);
     change(entry);
     records[index + 1] = federation::EncodeRecord(entry);
-    for (std::size_t i = index + 2; i < records.size(); ++i) {
+    return ChainedAnew(std::move(records), index + 2);
+  }
+  // Likewise with `change` made to the header of `log`.
+  template <typename Change>
+  static Bytes ForgedHeader(std::vector<Bytes> log, const Change& change) {
+    const auto whole = federation::NextRecord(log.front());
+    auto header = federation::DecodeHeader(whole->body);
+    EXPECT_TRUE(header.has_value());
+    change(*header);
+    log.front() = federation::EncodeRecord(*header);
+    return ChainedAnew(std::move(log), 1);
+  }
+  static Bytes ChainedAnew(std::vector<Bytes> records, std::size_t from) {
+    for (std::size_t i = from; i < records.size(); ++i) {
       federation::LogEntry next = EntryOf(records[i]);
       next.previous = federation::NextRecord(records[i - 1])->hash;
       records[i] = federation::EncodeRecord(next);
@@ -70,8 +83,97 @@ TEST_F(Audit, TheLogHoldsAndYieldsTheReportAgain) {
   EXPECT_EQ(figures->receipts, 3 * figures->rounds + 1);
   const auto results = Replay(log);
   ASSERT_TRUE(results.has_value()) << results.error().message;
-  EXPECT_EQ(coordinator::ReportJson(*results), TheRun().report);
-  EXPECT_EQ(testing::CoefficientsCsv(*results), TheRun().coefficients);
+  EXPECT_EQ(coordinator::ReportJson(results->results), TheRun().report);
+  EXPECT_EQ(testing::CoefficientsCsv(results->results), TheRun().coefficients);
+}
+
+// The one thing that holds a rewritten log against what the sites were told.
+TEST_F(Audit, TheHeadIsTheHashThatEverySiteWroteDownLast) {
+  const Bytes log = testing::Joined(TheRun().log);
+  const auto figures = coordinator::VerifyLog(log);
+  const auto replayed = Replay(log);
+  ASSERT_TRUE(figures.has_value() && replayed.has_value());
+  EXPECT_EQ(figures->head, federation::NextRecord(TheRun().log.back())->hash);
+  EXPECT_EQ(replayed->head, figures->head);
+  ASSERT_EQ(TheRun().ledgers.size(), 4U);
+  for (const auto& [site, ledger] : TheRun().ledgers) {
+    const auto last = ledger.rfind("\"event\":\"round total received\"");
+    ASSERT_NE(last, std::string::npos) << site;
+    EXPECT_NE(ledger.find("\"content\":\"" + Hex(figures->head) + "\"", last), std::string::npos)
+        << site;
+  }
+  // A total, a decision and the engine's version pass the chain when it is written anew; the head
+  // is then another.
+  for (const Bytes& forged :
+       {Forged(0, [](federation::LogEntry& entry) { entry.total[0] ^= 1; }),
+        Forged(2, [](federation::LogEntry& entry) { entry.decision = "as agreed"; }),
+        ForgedHeader(TheRun().log, [](federation::LogHeader& header) {
+          header.engine_version = "consilium 9.9.9";
+        })}) {
+    const auto passed = coordinator::VerifyLog(forged);
+    ASSERT_TRUE(passed.has_value()) << passed.error().message;
+    EXPECT_NE(passed->head, figures->head);
+  }
+}
+
+TEST_F(Audit, AHeaderThatContradictsItsStudyFileIsFoundEvenInAChainThatHolds) {
+  const auto found = [&](const auto& change, std::string_view what) {
+    const auto figures = coordinator::VerifyLog(ForgedHeader(TheRun().log, change));
+    ASSERT_FALSE(figures.has_value()) << what;
+    EXPECT_NE(figures.error().message.find("log header"), std::string::npos)
+        << figures.error().message;
+    EXPECT_NE(figures.error().message.find(what), std::string::npos) << figures.error().message;
+  };
+  using federation::LogHeader;
+  found([](LogHeader& header) { header.study_file += "# one word more\n"; }, "digest");
+  found([](LogHeader& header) { header.study.bytes[0] ^= 1; }, "digest");
+  found([](LogHeader& header) { header.study_file += "more: 1\n"; }, "more");
+  found([](LogHeader& header) { std::swap(header.feature_columns[0], header.feature_columns[1]); },
+        "digest");
+  found([](LogHeader& header) { header.feature_columns.emplace_back("not_selected"); },
+        "feature columns");
+  found([](LogHeader& header) { header.members.erase("west"); }, "west");
+  found([](LogHeader& header) { header.roster.erase("east"); }, "min_sites");
+  found([](LogHeader& header) { header.masked = false; }, "masks");
+}
+
+// Another engine's figures are not ours, even where their digits agree.
+TEST_F(Audit, ALogOfAnotherEngineIsVerifiedAndNotReplayed) {
+  const Bytes log = ForgedHeader(TheRun().log, [](federation::LogHeader& header) {
+    header.engine_version = "consilium 9.9.9";
+  });
+  EXPECT_TRUE(coordinator::VerifyLog(log).has_value());
+  const auto results = Replay(log);
+  ASSERT_FALSE(results.has_value());
+  EXPECT_EQ(results.error().code, ErrorCode::kFailedPrecondition);
+  for (const std::string& name :
+       {std::string("consilium 9.9.9"), std::string(study::kEngineVersion)})
+    EXPECT_NE(results.error().message.find(name), std::string::npos) << results.error().message;
+}
+
+// Only under public-data may a run differ from its study in this; there a replay is of the study as
+// it was run.
+TEST_F(Audit, MasksOffArePublicDatasAloneAndReplayedAsTheyWere) {
+  testing::SmallStudyOptions options;
+  options.public_data = true;
+  SmallFederation open = testing::MustAssemble(options, testing::SmallHospitals());
+  ASSERT_TRUE(open.study.privacy.masks);
+  const study::Study as_written = open.study;
+  open.study.privacy.masks = false;
+  const Bytes log = testing::Joined(testing::MustRun(open).log);
+  const auto figures = coordinator::VerifyLog(log);
+  ASSERT_TRUE(figures.has_value()) << figures.error().message;
+  const auto header = federation::LogReader(log).Header();
+  const auto study = coordinator::StudyOfLog(*header);
+  ASSERT_TRUE(study.has_value()) << study.error().message;
+  EXPECT_FALSE(study->privacy.masks);
+  const study::Engine engine = study::MakeEngine();
+  const auto replayed = coordinator::ReplayLog(*study, engine, log);
+  EXPECT_TRUE(replayed.has_value()) << (replayed ? "" : replayed.error().message);
+  const auto other = coordinator::ReplayLog(as_written, engine, log);
+  ASSERT_FALSE(other.has_value());
+  EXPECT_NE(other.error().message.find("without masks"), std::string::npos)
+      << other.error().message;
 }
 
 TEST_F(Audit, AnyChangedByteIsFound) {
