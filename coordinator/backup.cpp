@@ -100,7 +100,7 @@ Result<std::string> RestoreHome(const fs::path& from, const fs::path& folder) {
     CONSILIUM_TRY(store);
     CONSILIUM_TRY((*store)->Check());
   }
-  const auto home = OpenHome(folder, program::UnixMs() / 1000);
+  const auto home = OpenHome(folder);
   CONSILIUM_TRY(home);
   return fmt::format(
       "{}: the coordinator of '{}'; start it with `consilium-coordinator --folder "

@@ -15,7 +15,6 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr int kAuthorityYears = 15;
-constexpr int kServerDays = 365;
 constexpr char kServerName[] = "coordinator";
 
 Result<void> CheckOptions(const HomeOptions& options) {
@@ -40,20 +39,35 @@ Result<void> CheckOptions(const HomeOptions& options) {
   return {};
 }
 
-Result<void> NewServerCertificate(Home& home, std::int64_t now_s) {
-  auto key = identity::GenerateKey();
-  CONSILIUM_TRY(key);
-  const auto request = identity::MakeRequest(*key, kServerName, identity::Role::kCoordinator);
+// A certificate for `key_pem`, or for a new key if that is empty.
+Result<ServerIdentity> NewServer(const Home& home, std::string key_pem, std::int64_t now_s) {
+  const bool new_key = key_pem.empty();
+  if (new_key) {
+    auto made = identity::GenerateKey();
+    CONSILIUM_TRY(made);
+    key_pem = std::move(*made);
+  }
+  const auto request = identity::MakeRequest(key_pem, kServerName, identity::Role::kCoordinator);
   CONSILIUM_TRY(request);
-  auto leaf = home.authority.Issue(*request, {kServerName, identity::Role::kCoordinator, now_s,
-                                              kServerDays, home.options.hosts});
+  const auto leaf = home.authority.Issue(*request, {kServerName, identity::Role::kCoordinator,
+                                                    now_s, kServerDays, home.options.hosts});
   CONSILIUM_TRY(leaf);
-  home.server_key_pem = std::move(*key);
   // The authority travels with the leaf: who enrols knows its fingerprint and nothing else. What
   // stands above it is for whoever trusts an institution's root.
-  home.server_certificate_pem = *leaf + home.authority.chain_pem();
-  CONSILIUM_TRY(disk::ReplaceFile(home.folder / "server.key", home.server_key_pem, 0600));
-  return disk::ReplaceFile(home.folder / "server.crt", home.server_certificate_pem, 0644);
+  ServerIdentity made{*leaf + home.authority.chain_pem(), std::move(key_pem)};
+  if (new_key) CONSILIUM_TRY(disk::ReplaceFile(home.folder / "server.key", made.key_pem, 0600));
+  CONSILIUM_TRY(disk::ReplaceFile(home.folder / "server.crt", made.certificate_pem, 0644));
+  return made;
+}
+
+// Whether the certificate names every host; IPv6 is written in many ways and is not compared.
+bool NamesHosts(const identity::CertificateFacts& facts, const std::vector<std::string>& hosts) {
+  std::vector<std::string> names = facts.dns_names;
+  names.insert(names.end(), facts.ip_addresses.begin(), facts.ip_addresses.end());
+  return std::all_of(hosts.begin(), hosts.end(), [&](const std::string& host) {
+    return (identity::IsIpAddress(host) && host.find(':') != host.npos) ||
+           std::find(names.begin(), names.end(), host) != names.end();
+  });
 }
 
 std::string SeedText(const federation::SigningKey& key) { return Hex(key.Seed()) + "\n"; }
@@ -107,11 +121,13 @@ Result<Home> InitHome(const fs::path& folder, const HomeOptions& options, std::i
     }
     auto signing = federation::SigningKey::Generate();
     CONSILIUM_TRY(signing);
-    Home home{folder, options, std::move(*authority), std::move(*signing), {}, {}};
+    Home home{folder, options, std::move(*authority), std::move(*signing), {}};
     CONSILIUM_TRY(disk::ReplaceFile(folder / "authority.key", home.authority.key_pem(), 0600));
     CONSILIUM_TRY(disk::ReplaceFile(folder / "authority.crt", home.authority.chain_pem(), 0644));
     CONSILIUM_TRY(disk::ReplaceFile(folder / "signing.key", SeedText(home.signing), 0600));
-    CONSILIUM_TRY(NewServerCertificate(home, now_s));
+    auto server = NewServer(home, "", now_s);
+    CONSILIUM_TRY(server);
+    home.server = std::move(*server);
     CONSILIUM_TRY(disk::MakeFolder(home.spool_path(), 0700));
     CONSILIUM_TRY(Store::Create(home.store_path().string()));
     // Last: with it the folder is a coordinator.
@@ -130,7 +146,7 @@ Result<Home> InitHome(const fs::path& folder, const HomeOptions& options, std::i
   return home;
 }
 
-Result<Home> OpenHome(const fs::path& folder, std::int64_t now_s) {
+Result<Home> OpenHome(const fs::path& folder) {
   const auto text = disk::ReadFile(folder / "coordinator.json", 1 << 20);
   if (!text) {
     return Fail(ErrorCode::kNotFound, fmt::format("{}: no coordinator is there ({}); make one with "
@@ -158,37 +174,62 @@ Result<Home> OpenHome(const fs::path& folder, std::int64_t now_s) {
   CONSILIUM_TRY(authority);
   auto signing = ReadSeed(folder / "signing.key");
   CONSILIUM_TRY(signing);
-  Home home{folder, std::move(options), std::move(*authority), std::move(*signing), {}, {}};
+  Home home{folder, std::move(options), std::move(*authority), std::move(*signing), {}};
   auto server = disk::ReadFile(folder / "server.crt", 1 << 20);
   auto server_key = disk::ReadSecret(folder / "server.key");
-  bool fresh = false;
-  if (server && server_key) {
-    const auto facts = identity::ReadCertificate(*server);
-    std::vector<std::string> names;
-    if (facts) {
-      names = facts->dns_names;
-      names.insert(names.end(), facts->ip_addresses.begin(), facts->ip_addresses.end());
-    }
-    const bool same_hosts =
-        facts &&
-        std::all_of(home.options.hosts.begin(), home.options.hosts.end(),
-                    [&](const std::string& host) {
-                      return identity::IsIpAddress(host) && host.find(':') != host.npos
-                                 ? true
-                                 : std::find(names.begin(), names.end(), host) != names.end();
-                    });
-    fresh = same_hosts && identity::DaysLeft(*facts, now_s) > kServerDays / 3 &&
-            identity::CheckIssued(*server, home.authority.certificate_pem(), now_s) &&
-            identity::KeyMatches(*server_key, *server);
-  }
-  if (fresh) {
-    home.server_certificate_pem = std::move(*server);
-    home.server_key_pem = std::move(*server_key);
-  } else {
-    CONSILIUM_TRY(NewServerCertificate(home, now_s));
-  }
-  CONSILIUM_TRY(disk::MakeFolder(home.spool_path(), 0700));
+  // Whatever is wrong with them, RenewServer makes them anew; a key that others can read is not
+  // for that.
+  if (!server_key && server_key.error().code == ErrorCode::kPermissionDenied)
+    return tl::unexpected<Error>(server_key.error());
+  if (server) home.server.certificate_pem = std::move(*server);
+  if (server_key) home.server.key_pem = std::move(*server_key);
   return home;
+}
+
+Result<std::optional<ServerIdentity>> RenewServer(const Home& home, const ServerIdentity& shown,
+                                                  std::int64_t now_s) {
+  const auto facts = identity::ReadCertificate(shown.certificate_pem);
+  const bool usable =
+      facts && NamesHosts(*facts, home.options.hosts) &&
+      identity::CheckIssued(shown.certificate_pem, home.authority.certificate_pem(), now_s) &&
+      identity::KeyMatches(shown.key_pem, shown.certificate_pem);
+  const bool young = facts && identity::DaysLeft(*facts, now_s) > kServerDays / 3;
+  // A new one would end no later: there is nothing to gain, and nothing to do every hour.
+  const bool last = facts && facts->not_after_s >= home.authority.facts().not_after_s;
+  if (usable && (young || last)) return std::optional<ServerIdentity>();
+  const bool good_key =
+      identity::MakeRequest(shown.key_pem, kServerName, identity::Role::kCoordinator).has_value();
+  auto made = NewServer(home, good_key ? shown.key_pem : std::string(), now_s);
+  CONSILIUM_TRY(made);
+  return std::optional<ServerIdentity>(std::move(*made));
+}
+
+std::vector<std::string> EndingSoon(const Home& home, const ServerIdentity& shown,
+                                    std::int64_t now_s) {
+  std::vector<std::string> told;
+  const auto until = [&](std::string_view what, const identity::CertificateFacts& facts) {
+    const int days = identity::DaysLeft(facts, now_s);
+    return days < 0 ? fmt::format("{} ended {}", what, identity::UtcText(facts.not_after_s))
+                    : fmt::format("{} ends in {} days, {}", what, days,
+                                  identity::UtcText(facts.not_after_s));
+  };
+  const auto server = identity::ReadCertificate(shown.certificate_pem);
+  const identity::CertificateFacts& authority = home.authority.facts();
+  if (!server) {
+    told.emplace_back("there is no server certificate; `consilium-coordinator serve` makes one");
+  } else if (identity::DaysLeft(*server, now_s) < kServerEndsDays &&
+             server->not_after_s < authority.not_after_s) {
+    told.push_back(until("the server certificate", *server) +
+                   "; a coordinator that runs renews it by itself: start it, or look in its log "
+                   "why it cannot");
+  }
+  if (identity::DaysLeft(authority, now_s) < kAuthorityEndsDays) {
+    told.push_back(until("the authority", authority) +
+                   ", and all certificates with it; finish the studies, then make a new "
+                   "coordinator (or put a new authority into the folder) and enrol every member "
+                   "anew");
+  }
+  return told;
 }
 
 }  // namespace consilium::coordinator

@@ -1,10 +1,9 @@
 // The coordinator's folder: its authority, its own keys, its store.
 //
 //   authority.crt authority.key   the certificate authority, made once; survives every upgrade
-//   server.crt server.key         what the listeners show; renewed from the authority at start
-//   signing.key                   Ed25519: countersigns ledger heads
-//   store.db                      everything else (store.h)
-//   spool/                        large answers while they arrive; emptied at start
+//   server.crt server.key         what the listeners show; renewed from the authority while it
+//   serves signing.key                   Ed25519: countersigns ledger heads store.db everything
+//   else (store.h) spool/                        large answers while they arrive; emptied at start
 //
 // Keys are 0600 and the folder 0700; what others can read is refused with the chmod to run. An
 // institution's own authority may issue instead: authority.crt then holds its chain.
@@ -38,13 +37,19 @@ struct OwnAuthority {
   std::string key_pem;
 };
 
+// What the listeners show.
+struct ServerIdentity {
+  std::string
+      certificate_pem;  // the leaf, then the authority's chain; empty: none that can be used
+  std::string key_pem;
+};
+
 struct Home {
   std::filesystem::path folder;
   HomeOptions options;
   identity::Authority authority;
   federation::SigningKey signing;
-  std::string server_certificate_pem;  // the leaf, then the authority's chain
-  std::string server_key_pem;
+  ServerIdentity server;
 
   [[nodiscard]] std::filesystem::path store_path() const { return folder / "store.db"; }
   [[nodiscard]] std::filesystem::path spool_path() const { return folder / "spool"; }
@@ -61,9 +66,29 @@ struct Home {
                                     std::int64_t now_s,
                                     const std::optional<OwnAuthority>& own = std::nullopt);
 
-// Reads the folder; makes a new server certificate if the old one has less than a third of its life
-// left or the hosts changed. Errors: kNotFound (no coordinator there: names the command),
-// kPermissionDenied (a key others can read), kDataLoss (damaged).
-[[nodiscard]] Result<Home> OpenHome(const std::filesystem::path& folder, std::int64_t now_s);
+// Reads the folder and changes nothing in it: commands beside a coordinator that serves do too.
+// Errors: kNotFound (no coordinator there: names the command), kPermissionDenied (a key others can
+// read), kDataLoss (damaged).
+[[nodiscard]] Result<Home> OpenHome(const std::filesystem::path& folder);
+
+// What the listeners should show from now_s on, if that is not `shown`: a new certificate for the
+// hosts of the options, for the same key as long as there is one that can be used, so that
+// server.crt and server.key fit at every moment and whatever crashes between them. It is due when
+// less than a third of kServerDays is left (and the authority lasts longer), when the hosts or the
+// authority changed, or when there is none. Written to the folder before it is returned.
+// Errors: those of Authority::Issue (the authority has ended: FAILED_PRECONDITION) and of
+// disk::ReplaceFile; then `shown` is still the best there is.
+[[nodiscard]] Result<std::optional<ServerIdentity>> RenewServer(const Home& home,
+                                                                const ServerIdentity& shown,
+                                                                std::int64_t now_s);
+inline constexpr int kServerDays = 365;  // life of a server certificate
+
+// What ends soon, a sentence each with what to do: what the listeners show from 30 days on, which
+// means that it could not be renewed, and the authority from 90 days on, because a new one means
+// that every member enrols again. Empty: nothing.
+[[nodiscard]] std::vector<std::string> EndingSoon(const Home& home, const ServerIdentity& shown,
+                                                  std::int64_t now_s);
+inline constexpr int kServerEndsDays = 30;
+inline constexpr int kAuthorityEndsDays = 90;
 
 }  // namespace consilium::coordinator

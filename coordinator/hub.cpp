@@ -11,6 +11,7 @@
 #include <deque>
 #include <thread>
 
+#include "disk/files.h"
 #include "identity/token.h"
 #include "program/program.h"
 #include "study/program.h"
@@ -177,7 +178,12 @@ class Hub::StudyThread : public Outbox, public std::enable_shared_from_this<Stud
 };
 
 Hub::Hub(Home home, HubOptions options, std::unique_ptr<Store> store)
-    : home_(std::move(home)), options_(options), store_(std::move(store)) {}
+    : home_(std::move(home)), options_(options), store_(std::move(store)) {
+  if (const auto facts = identity::ReadCertificate(home_.server.certificate_pem))
+    server_until_s_ = facts->not_after_s;
+}
+
+Hub::Endings Hub::endings() const { return {server_until_s_, home_.authority.facts().not_after_s}; }
 
 Hub::~Hub() { Stop(); }
 
@@ -186,6 +192,7 @@ Result<std::unique_ptr<Hub>> Hub::Open(Home home, HubOptions options, Studies wh
   CONSILIUM_TRY(store);
   auto hub = std::unique_ptr<Hub>(new Hub(std::move(home), options, std::move(*store)));
   if (which == Studies::kLeaveAlone) return hub;
+  CONSILIUM_TRY(disk::MakeFolder(hub->home_.spool_path(), 0700));
   const auto studies = hub->store_->ListStudies();
   CONSILIUM_TRY(studies);
   for (const StudyStatus& study : *studies) {
@@ -945,6 +952,11 @@ std::string Hub::Metrics() {
   metric("answer_bytes_total", "counter", "Bytes of words in them", answer_bytes_);
   metric("calls_refused_total", "counter", "Calls refused for who called", refused_calls_);
   metric("members_enrolled_total", "counter", "Enrolments", enrolled_);
+  metric("server_certificate_until_seconds", "gauge",
+         "Unix time at which the listeners' certificate ends",
+         static_cast<std::uint64_t>(endings().server_s));
+  metric("authority_until_seconds", "gauge", "Unix time at which the authority ends",
+         static_cast<std::uint64_t>(endings().authority_s));
   text +=
       "# HELP consilium_refused_total What was refused, by kind\n"
       "# TYPE consilium_refused_total counter\n";

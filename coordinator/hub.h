@@ -132,6 +132,14 @@ class Hub {
   // `who`: a member's name, or words for whoever has none.
   bool Refused(std::string_view kind, std::string_view who, std::string_view why);
   [[nodiscard]] const Home& home() const { return home_; }
+  // When what the listeners show, and the authority, end; unix seconds.
+  struct Endings {
+    std::int64_t server_s = 0;
+    std::int64_t authority_s = 0;
+  };
+  [[nodiscard]] Endings endings() const;
+  // The listeners show a certificate until then (server.h renews it).
+  void ShowsCertificateUntil(std::int64_t unix_s) { server_until_s_ = unix_s; }
   [[nodiscard]] const HubOptions& options() const { return options_; }
   [[nodiscard]] SpoolRoom& spool_room() { return spool_room_; }
   // Ends every connection and thread; nothing is lost. Called by the destructor too.
@@ -176,6 +184,7 @@ class Hub {
   std::map<std::string, Connected> connected_;
   std::map<Digest, std::shared_ptr<StudyThread>> threads_;
   std::atomic<bool> stopping_{false};
+  std::atomic<std::int64_t> server_until_s_{0};
   std::atomic<std::uint64_t> answers_{0}, answer_bytes_{0}, refused_calls_{0}, enrolled_{0};
   std::thread watch_;
 };

@@ -17,6 +17,7 @@
 #include <variant>
 
 #include "coordinator/handshake_log.h"
+#include "coordinator/memory_file.h"
 #include "program/program.h"
 
 namespace consilium::coordinator {
@@ -924,26 +925,71 @@ void Limit(grpc::ServerBuilder& builder, const ServerOptions& options) {
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 10'000);
 }
 
-std::shared_ptr<grpc::ServerCredentials> Credentials(const Home& home, bool mutual) {
-  grpc::SslServerCredentialsOptions tls(
-      mutual ? GRPC_SSL_REQUEST_AND_REQUIRE_CLIENT_CERTIFICATE_AND_VERIFY
-             : GRPC_SSL_DONT_REQUEST_CLIENT_CERTIFICATE);
-  tls.pem_key_cert_pairs.push_back({home.server_key_pem, home.server_certificate_pem});
-  if (mutual) tls.pem_root_certs = home.authority.certificate_pem();
-  return grpc::SslServerCredentials(tls);
+using Provider = std::shared_ptr<grpc::experimental::CertificateProviderInterface>;
+
+// What the listeners show and whom they trust, as files: gRPC reads a new certificate from nothing
+// else. Files in memory, since one that does not load would take the listener down, and what
+// somebody does in the folder must not. Trusted is the issuing certificate alone, not its chain.
+class ListenerFiles {
+ public:
+  static Result<ListenerFiles> Make(const Home& home) {
+    auto key = MemoryFile::Make(home.server.key_pem);
+    CONSILIUM_TRY(key);
+    auto certificate = MemoryFile::Make(home.server.certificate_pem);
+    CONSILIUM_TRY(certificate);
+    auto members = MemoryFile::Make(home.authority.certificate_pem());
+    CONSILIUM_TRY(members);
+    return ListenerFiles{home.server, std::move(*key), std::move(*certificate),
+                         std::move(*members)};
+  }
+  [[nodiscard]] Provider Watched(int look_s) const {
+    return std::make_shared<grpc::experimental::FileWatcherCertificateProvider>(
+        key_.path(), certificate_.path(), members_.path(), static_cast<unsigned>(look_s));
+  }
+  [[nodiscard]] const ServerIdentity& shown() const { return shown_; }
+  // One for the same key, so that key and certificate fit whichever of them is read first.
+  Result<void> Show(ServerIdentity next) {
+    if (next.key_pem != shown_.key_pem) {
+      return Fail(ErrorCode::kFailedPrecondition,
+                  "the server's certificate was issued for a new key; restart the coordinator");
+    }
+    CONSILIUM_TRY(certificate_.Replace(next.certificate_pem));
+    shown_ = std::move(next);
+    return {};
+  }
+
+ private:
+  ListenerFiles(ServerIdentity shown, MemoryFile key, MemoryFile certificate, MemoryFile members)
+      : shown_(std::move(shown)),
+        key_(std::move(key)),
+        certificate_(std::move(certificate)),
+        members_(std::move(members)) {}
+  ServerIdentity shown_;
+  MemoryFile key_, certificate_, members_;
+};
+
+std::shared_ptr<grpc::ServerCredentials> Credentials(const Provider& provider, bool mutual) {
+  grpc::experimental::TlsServerCredentialsOptions tls(provider);
+  tls.watch_identity_key_cert_pairs();
+  if (mutual) tls.watch_root_certs();
+  tls.set_cert_request_type(mutual ? GRPC_SSL_REQUEST_AND_REQUIRE_CLIENT_CERTIFICATE_AND_VERIFY
+                                   : GRPC_SSL_DONT_REQUEST_CLIENT_CERTIFICATE);
+  return grpc::experimental::TlsServerCredentials(tls);
 }
 
 }  // namespace
 
 struct Server::Impl {
-  Impl(Hub& the_hub, const ServerOptions& options)
+  Impl(Hub& the_hub, const ServerOptions& options, ListenerFiles listener_files)
       : hub(the_hub),
+        files(std::move(listener_files)),
         sites(the_hub, clock, options),
         console(the_hub, clock),
         enrolment(the_hub),
         no_such_work(the_hub),
         no_such_enrolment(the_hub) {}
   Hub& hub;
+  ListenerFiles files;
   Clockwork clock;
   SitesService sites;
   ConsoleService console;
@@ -957,7 +1003,10 @@ Server::Server(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Server::~Server() { Stop(0); }
 
 Result<std::unique_ptr<Server>> Server::Start(Hub& hub, const ServerOptions& options) {
-  auto impl = std::make_unique<Impl>(hub, options);
+  auto files = ListenerFiles::Make(hub.home());
+  CONSILIUM_TRY(files);
+  const Provider provider = files->Watched(options.certificate_look_s);
+  auto impl = std::make_unique<Impl>(hub, options, std::move(*files));
   gpr_set_log_function(&ReadGrpcLog);
   gpr_set_log_verbosity(GPR_LOG_SEVERITY_DEBUG);  // what ended a handshake is said at this level
   told_of_strangers = &hub;
@@ -968,7 +1017,7 @@ Result<std::unique_ptr<Server>> Server::Start(Hub& hub, const ServerOptions& opt
     Limit(builder, options);
     int bound = 0;
     builder.AddListeningPort(fmt::format("{}:{}", options.listen, port),
-                             Credentials(hub.home(), mutual), &bound);
+                             Credentials(provider, mutual), &bound);
     for (grpc::Service* service : services) builder.RegisterService(service);
     builder.RegisterCallbackGenericService(mutual ? &impl->no_such_work : &impl->no_such_enrolment);
     auto server = builder.BuildAndStart();
@@ -989,6 +1038,19 @@ Result<std::unique_ptr<Server>> Server::Start(Hub& hub, const ServerOptions& opt
   impl->enrol_server = std::move(*enrol);
   return std::unique_ptr<Server>(new Server(std::move(impl)));
 }
+
+Result<bool> Server::RenewCertificate(std::int64_t now_s) {
+  auto next = RenewServer(impl_->hub.home(), impl_->files.shown(), now_s);
+  CONSILIUM_TRY(next);
+  if (!*next) return false;
+  CONSILIUM_TRY(impl_->files.Show(std::move(**next)));
+  const auto facts = identity::ReadCertificate(impl_->files.shown().certificate_pem);
+  CONSILIUM_TRY(facts);
+  impl_->hub.ShowsCertificateUntil(facts->not_after_s);
+  return true;
+}
+
+const ServerIdentity& Server::shown() const { return impl_->files.shown(); }
 
 void Server::Stop(std::int64_t grace_ms) {
   if (!impl_) return;

@@ -22,6 +22,7 @@ struct ServerOptions {
   std::int64_t hello_ms = 10'000;    // a stream whose hello does not come is closed
   std::int64_t slowest_bytes_per_s = 16'384;  // of an answer as a whole, beside stalled_ms
   int streams_per_connection = 32;
+  int certificate_look_s = 60;  // within so many seconds a renewed certificate is shown
 };
 
 class Server {
@@ -33,6 +34,12 @@ class Server {
   ~Server();
   Server(const Server&) = delete;
   Server& operator=(const Server&) = delete;
+  // A new certificate for both listeners, if one is due at now_s (home.h, RenewServer). True: new
+  // connections see it within certificate_look_s; open ones go on as they are. To be called every
+  // hour or so, by one thread. Errors: RenewServer's and MemoryFile's; the old one is shown then.
+  [[nodiscard]] Result<bool> RenewCertificate(std::int64_t now_s);
+  // What the listeners show; for the thread that renews it.
+  [[nodiscard]] const ServerIdentity& shown() const;
   // Takes no new call, ends the open ones within `grace_ms`.
   void Stop(std::int64_t grace_ms);
 

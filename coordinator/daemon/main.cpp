@@ -5,8 +5,11 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <chrono>
+#include <condition_variable>
 #include <filesystem>
 #include <iostream>
+#include <mutex>
 #include <nlohmann/json.hpp>
 
 #include "base/linear_algebra.h"
@@ -81,7 +84,7 @@ int Told(const Arguments& arguments, const Error& error) {
 // A token made on the coordinator's own machine, in the operator's name.
 Result<std::string> LocalToken(const fs::path& folder, const std::string& name,
                                const std::string& role, std::int64_t hours) {
-  auto home = OpenHome(folder, program::UnixMs() / 1000);
+  auto home = OpenHome(folder);
   CONSILIUM_TRY(home);
   const auto hub = Hub::Open(std::move(*home), {}, Hub::Studies::kLeaveAlone);
   CONSILIUM_TRY(hub);
@@ -149,11 +152,64 @@ int Token(const Arguments& arguments) {
   return kOk;
 }
 
+// Keeps the listeners' certificate new for as long as the coordinator runs.
+class Renewals {
+ public:
+  explicit Renewals(Hub& hub, Server& server) : hub_(hub), server_(server) {}
+
+  // Until Stop.
+  Result<void> Run() {
+    std::unique_lock lock(mutex_);
+    for (int hour = 0; !stopping_; ++hour) {
+      Look(hour % 24 == 0);
+      wake_.wait_for(lock, std::chrono::hours(1), [&] { return stopping_; });
+    }
+    return {};
+  }
+  void Stop() {
+    {
+      const std::lock_guard lock(mutex_);
+      stopping_ = true;
+    }
+    wake_.notify_one();
+  }
+
+ private:
+  void Look(bool tell) {
+    const std::int64_t now_s = program::UnixMs() / 1000;
+    const auto renewed = server_.RenewCertificate(now_s);
+    if (!renewed) {
+      spdlog::error("the server certificate was not renewed: {}; it is tried again every hour",
+                    renewed.error().message);
+    } else if (*renewed) {
+      spdlog::info("the server certificate was renewed, until {}",
+                   identity::UtcText(hub_.endings().server_s));
+    }
+    if (!tell) return;
+    for (const std::string& one : EndingSoon(hub_.home(), server_.shown(), now_s))
+      spdlog::warn("{}", one);
+  }
+
+  Hub& hub_;
+  Server& server_;
+  std::mutex mutex_;
+  std::condition_variable wake_;
+  bool stopping_ = false;
+};
+
 int Serve(const Arguments& arguments) {
   program::KeepMemorySmall();
   const program::StopSignals signals;
-  auto home = OpenHome(arguments.folder, program::UnixMs() / 1000);
+  auto home = OpenHome(arguments.folder);
   if (!home) return Told(arguments, home.error());
+  const std::int64_t now_s = program::UnixMs() / 1000;
+  auto renewed = RenewServer(*home, home->server, now_s);
+  if (renewed && *renewed) {
+    home->server = std::move(**renewed);
+  } else if (!renewed && !identity::CheckIssued(home->server.certificate_pem,
+                                                home->authority.certificate_pem(), now_s)) {
+    return Told(arguments, renewed.error());  // else it is told, and tried again, below
+  }
   auto hub = Hub::Open(std::move(*home), {}, Hub::Studies::kTakeUp);
   if (!hub) return Told(arguments, hub.error());
   ServerOptions options;
@@ -171,7 +227,8 @@ int Serve(const Arguments& arguments) {
   spdlog::info("{}: sites at {}, enrolment at {}, {}", (*hub)->home().options.name,
                (*hub)->home().work_address(), (*hub)->home().enrol_address(),
                study::kEngineVersion);
-  signals.Wait();
+  Renewals renewals(**hub, **server);
+  (void)signals.RunUntil([&] { return renewals.Run(); }, [&] { renewals.Stop(); });
   spdlog::info("stopping");
   health.reset();
   (*hub)->Stop();
@@ -193,7 +250,7 @@ int Restore(const Arguments& arguments) {
 }
 
 int Status(const Arguments& arguments) {
-  const auto home = OpenHome(arguments.folder, program::UnixMs() / 1000);
+  const auto home = OpenHome(arguments.folder);
   if (!home) return Told(arguments, home.error());
   const auto store = Store::Open(home->store_path().string());
   if (!store) return Told(arguments, store.error());

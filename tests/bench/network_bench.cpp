@@ -134,7 +134,7 @@ int Refused(const Error& error) { return program::Tell(error, 1, false); }
 int Serve(const std::string& folder, int health, const Plan& plan, const std::string& stamps) {
   program::KeepMemorySmall();
   const program::StopSignals signals;
-  auto home = coordinator::OpenHome(folder, program::UnixMs() / 1000);
+  auto home = coordinator::OpenHome(folder);
   if (!home) return Refused(home.error());
   coordinator::HubOptions options;
   options.engine = EngineFor(plan, stamps);

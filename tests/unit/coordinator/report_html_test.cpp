@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cstdlib>
 #include <fstream>
+#include <map>
 
 #include "coordinator/report_json.h"
 #include "tests/support/sample_results.h"
@@ -31,13 +32,21 @@ std::size_t Count(const std::string& text, std::string_view piece) {
   return count;
 }
 
+// A sentence as the page has it: with the minus sign of the tables.
+std::string OnPage(const std::string& sentence) {
+  std::string text = EscapeHtml(sentence);
+  for (std::size_t at = 0; (at = text.find(" -0", at)) != std::string::npos;)
+    text.replace(at, 2, " \u2212");
+  return text;
+}
+
 TEST(ReportHtml, EverySentenceOfTheVerdictStandsInThePageWithoutJavaScript) {
   study::Results results = SampleResults();
   results.verdict.sentences.emplace_back(
       "Discrimination did not fall, but it was low at home (0.57); a small fall is not a success.");
   results.verdict.sentences.emplace_back("Not estimable in [age < 40]: 4 events (minimum 10).");
   const std::string page = WithoutScripts(Html(results));
-  EXPECT_NE(page.find(EscapeHtml(results.verdict.sentence)), std::string::npos);
+  EXPECT_NE(page.find(OnPage(results.verdict.sentence)), std::string::npos);
   EXPECT_NE(page.find(results.verdict.word), std::string::npos);
   for (const study::Criterion& criterion : results.verdict.criteria) {
     EXPECT_NE(page.find(EscapeHtml(criterion.sentence)), std::string::npos) << criterion.name;
@@ -75,13 +84,96 @@ TEST(ReportHtml, EveryEstimateWithItsIntervalIsReadableWithoutJavaScript) {
   EXPECT_EQ(page.find(">null"), std::string::npos);
 }
 
-TEST(ReportHtml, GeneratedStudiesShowTheTruthBesideTheEstimateAndOthersHaveNoSuchColumn) {
+TEST(ReportHtml, GeneratedStudiesShowTheCeilingBesideTheEstimateAndOthersHaveNoSuchColumn) {
   study::Results results = SampleResults();
-  EXPECT_EQ(WithoutScripts(Html(results)).find("True external AUC"), std::string::npos);
+  EXPECT_EQ(WithoutScripts(Html(results)).find("Ceiling"), std::string::npos);
   for (study::ResultRow& row : results.rows) row.true_external_auc = 0.6789;
   const std::string page = WithoutScripts(Html(results));
-  EXPECT_NE(page.find("True external AUC"), std::string::npos);
+  EXPECT_NE(page.find(">Ceiling</th>"), std::string::npos);
   EXPECT_NE(page.find(">0.679<"), std::string::npos);
+  EXPECT_NE(page.find("this model's own true AUC lies below it"), std::string::npos);
+}
+
+TEST(ReportHtml, NumbersHaveOneMinusSignAndHyphensInWordsStay) {
+  study::Results results = SampleResults();
+  results.verdict.sentences = {
+      "A fall of -0.04 [-0.10, 0.02] (-1); no fit of log-sigma-3-0 at 1e-08."};
+  const std::string page = WithoutScripts(Html(results));
+  EXPECT_NE(
+      page.find("A fall of \u22120.04 [\u22120.10, 0.02] (\u22121); no fit of log-sigma-3-0 at "
+                "1e\u221208."),
+      std::string::npos);
+  EXPECT_NE(page.find("3.1e\u221209"), std::string::npos);  // the sample's KKT residual
+  for (const char* wrong : {">-0", "[-0", " -0", "e-0"}) {
+    EXPECT_EQ(page.find(wrong, page.find("<main>")), std::string::npos) << wrong;
+  }
+}
+
+TEST(ReportHtml, ANewCenterHasBothRangesAndThePageSaysWhenOneIsOnlyTheAveragesInterval) {
+  study::Results results = SampleResults();
+  const auto primary = [&]() -> study::SummaryRow& {
+    return *std::find_if(results.summary.begin(), results.summary.end(),
+                         [](const study::SummaryRow& row) { return row.primary; });
+  };
+  const auto range = [](const study::Interval& interval) {
+    return fmt::format("[{:.3f}, {:.3f}]", interval.lower, interval.upper);
+  };
+  const std::string page = WithoutScripts(Html(results));
+  const std::string section =
+      page.substr(page.find("id=\"degradation\""),
+                  page.find("id=\"compared\"") - page.find("id=\"degradation\""));
+  EXPECT_NE(section.find(range(primary().prediction_interval)), std::string::npos);
+  EXPECT_NE(section.find(range(primary().prediction_interval_k2)), std::string::npos);
+  constexpr std::string_view kSame = "is the average's interval once more";
+  EXPECT_EQ(page.find(kSame), std::string::npos);
+  primary().tau2 = 0;
+  EXPECT_NE(Html(results).find(kSame), std::string::npos);
+}
+
+TEST(ReportHtml, AnalysesWithTheSameFiguresAreNamedAsSuch) {
+  study::Results results = SampleResults();
+  EXPECT_EQ(Html(results).find("same as"), std::string::npos);
+  std::map<std::string, const study::ResultRow*> none;
+  for (study::ResultRow& row : results.rows) {
+    if (row.key.features != "radiomics") continue;
+    if (row.key.harmonization == "none") none[row.key.held_out] = &row;
+    if (row.key.harmonization != "combat") continue;
+    row.internal_auc = none.at(row.key.held_out)->internal_auc;
+    row.external_auc = none.at(row.key.held_out)->external_auc;
+  }
+  EXPECT_EQ(Count(Html(results), "same as <bdi>none</bdi>"), 1U);
+  // One center with another digit: no longer.
+  for (study::ResultRow& row : results.rows) {
+    if (row.key.features == "radiomics" && row.key.harmonization == "combat" &&
+        row.key.held_out == "cork")
+      row.external_auc += 1e-9;
+  }
+  EXPECT_EQ(Html(results).find("same as"), std::string::npos);
+}
+
+TEST(ReportHtml, TheLimitsAreThoseOfTheDesign) {
+  study::Results results = SampleResults();
+  const std::string each = Html(results);
+  EXPECT_NE(each.find("come from the same patients"), std::string::npos);
+  EXPECT_NE(each.find("missing cells in each column"), std::string::npos);
+  results.provenance.design = "named held-out centers";
+  const std::string named = Html(results);
+  EXPECT_EQ(named.find("come from the same patients"), std::string::npos);
+  EXPECT_EQ(named.find("missing cells in each column"), std::string::npos);
+  EXPECT_NE(named.find("share one model"), std::string::npos);
+}
+
+TEST(ReportHtml, NothingBesideAnAucHasMoreThanThreeDigitsBehindThePoint) {
+  study::Results results = SampleResults();
+  for (study::ResultRow& row : results.rows) {
+    row.internal_auc_pooled_bound = row.key.held_out == "cork"    ? 0.0009399
+                                    : row.key.held_out == "basel" ? 0.00004
+                                                                  : 0.0213;
+  }
+  const std::string page = WithoutScripts(Html(results));
+  for (const char* bound : {"\u00B1 0.001 ", "\u00B1 &lt; 0.001 ", "\u00B1 0.021 "})
+    EXPECT_NE(page.find(bound), std::string::npos) << bound;
+  EXPECT_EQ(page.find("0.00093"), std::string::npos);
 }
 
 TEST(ReportHtml, APathThatEndedEarlyIsSaidBesideItsFit) {
@@ -167,6 +259,22 @@ TEST(ReportHtml, AnEmptyReportIsAPageAndSaysThatNothingWasAssessed) {
 
 TEST(ReportHtml, FewerThanThreeCentersSayThatANewHospitalCannotBeDescribed) {
   study::Results results = SampleResults();
+  for (study::SummaryRow& row : results.summary) {
+    row = {.model = row.model,
+           .features = row.features,
+           .harmonization = row.harmonization,
+           .lambda_rule = row.lambda_rule,
+           .primary = row.primary,
+           .k = 2,
+           .reason = "an average takes 3 centers; here 2 of 6 can enter one"};
+  }
+  const std::string two = WithoutScripts(Html(results));
+  EXPECT_EQ(two.find("in these averages"), std::string::npos);
+  EXPECT_EQ(two.find("AUC in an average new hospital"), std::string::npos);
+  EXPECT_NE(two.find("<b>6</b><span>held-out centers"), std::string::npos);
+  EXPECT_NE(two.find("nothing here describes a new hospital: an average takes 3 centers; here 2 of "
+                     "6 can enter one."),
+            std::string::npos);
   results.summary.clear();
   EXPECT_NE(WithoutScripts(Html(results)).find("Too few centers (k &lt; 3)"), std::string::npos);
 }

@@ -64,9 +64,17 @@ TEST(ReportTables, CoefficientsHaveThePublishedColumnsAndTheFeatureSetLast) {
 TEST(ReportTables, CalibrationGroupsStandInATableOfTheirOwn) {
   const study::Results results = SampleResults();
   const Lines lines = Read(results, "calibration_groups.csv");
-  const std::vector<std::string> header = {"model",    "features",  "harmonization",
-                                           "held_out", "group",     "n",
-                                           "events",   "mean_risk", "observed_share"};
+  const std::vector<std::string> header = {"model",
+                                           "features",
+                                           "harmonization",
+                                           "held_out",
+                                           "group",
+                                           "n",
+                                           "events",
+                                           "mean_risk",
+                                           "observed_share",
+                                           "observed_share_lower",
+                                           "observed_share_upper"};
   ASSERT_EQ(lines.front(), header);
   std::size_t at = 1;
   for (const study::CalibrationRow& row : results.calibration) {
@@ -79,6 +87,14 @@ TEST(ReportTables, CalibrationGroupsStandInATableOfTheirOwn) {
       EXPECT_EQ(ToDouble(lines[at][7]), group.mean_risk);
       EXPECT_EQ(ToDouble(lines[at][8]) * static_cast<double>(group.n),
                 static_cast<double>(group.events));
+      // Wilson's limits are where the share lies 1.96 standard errors of the limit away.
+      for (const std::size_t column : {std::size_t{9}, std::size_t{10}}) {
+        const double limit = ToDouble(lines[at][column]);
+        const double se = std::sqrt(limit * (1 - limit) / static_cast<double>(group.n));
+        EXPECT_NEAR(std::fabs(ToDouble(lines[at][8]) - limit), 1.959963984540054 * se, 1e-12);
+      }
+      EXPECT_LT(ToDouble(lines[at][9]), ToDouble(lines[at][8]));
+      EXPECT_GT(ToDouble(lines[at][10]), ToDouble(lines[at][8]));
     }
   }
   EXPECT_EQ(at, lines.size());
