@@ -239,7 +239,8 @@ Criterion JudgeUse(const VerdictInput& input, const Counting& counting, Verdict&
       }
     }
   }
-  criterion.finding = "Net benefit difference, one-sided 95 % limits: ";
+  criterion.finding =
+      "Net benefit difference, 90 % interval (its lower end is the one-sided 95 % limit): ";
   for (std::size_t i = 0; i < findings.size(); ++i) {
     criterion.finding += (i > 0 ? "; " : "") + findings[i];
   }

@@ -517,8 +517,9 @@ class Assembler {
     }
     if (study_.design == Design::kLeaveOneCenterOut) {
       results_.disclosure_sentences.emplace_back(
-          "Leave-one-center-out discloses site-level moments: the totals with and without a center "
-          "differ by that center's own sums. Every center consented to this.");
+          "Leave-one-center-out discloses each center's own sums: the totals with and without a "
+          "center differ by them. These are moments, events by fold and missing cells by column, "
+          "and such a count may be below the minimum cell. Every center consented to this.");
     }
     if (!study_.privacy.strict_curvature) {
       results_.disclosure_sentences.emplace_back(
@@ -725,8 +726,16 @@ class Assembler {
       row.delta_ci95 = From(pooled->delta_interval);
       if (pooled_90) row.delta_ci90 = From(pooled_90->delta_interval);
     } else {
-      for (const auto& center : centers) row.k += learning::WhyNotCounting(center) ? 0 : 1;
-      row.reason = pooled.error().message;
+      std::string others;
+      for (const auto& center : centers) {
+        const auto why = learning::WhyNotCounting(center);
+        if (!why) ++row.k;
+        if (why) others += fmt::format("; {} does not ({})", center.name, *why);
+      }
+      row.reason = row.k < learning::kCountingCentersMin
+                       ? fmt::format("an average takes {} centers; here {} of {} can enter one{}",
+                                     learning::kCountingCentersMin, row.k, centers.size(), others)
+                       : pooled.error().message;
     }
     results_.summary.push_back(std::move(row));
     return {};
@@ -812,7 +821,41 @@ class Assembler {
       results_.verdict.sentences.push_back(
           fmt::format("Held out {}: {}{}.", row.key.held_out, made ? "" : "not run: ", said));
     }
+    SayCalibration();
     return {};
+  }
+
+  // No criterion asks whether risks are right, so the verdict's text says where they are not.
+  void SayCalibration() {
+    std::vector<std::string> too_low, too_high, extreme, timid;
+    int judged = 0;
+    for (const CalibrationRow& row : results_.calibration) {
+      if (!IsPrimary(study_, row.key.model, row.key.features, row.key.harmonization)) continue;
+      ++judged;
+      const auto put = [&](const Interval& interval, double ideal, std::vector<std::string>& above,
+                           std::vector<std::string>& below) {
+        if (interval.lower > ideal) above.push_back(row.key.held_out);
+        if (interval.upper < ideal) below.push_back(row.key.held_out);
+      };
+      put(row.citl_ci, 0, too_low, too_high);
+      put(row.slope_ci, 1, timid, extreme);
+    }
+    if (judged == 0) return;
+    std::vector<std::string> findings;
+    const auto find = [&](const std::vector<std::string>& centers, std::string_view what) {
+      if (!centers.empty()) findings.push_back(fmt::format("{} at {}", what, Join(centers, ", ")));
+    };
+    find(too_low, "predicted risks are on average too low");
+    find(too_high, too_low.empty() ? "predicted risks are on average too high" : "too high");
+    find(extreme, "the slope is below 1 (risks too extreme)");
+    find(timid, "the slope is above 1 (risks not extreme enough)");
+    results_.verdict.sentences.push_back(
+        findings.empty()
+            ? "Calibration is in no criterion: at no held-out center does a 95 % interval exclude "
+              "0 for calibration in the large or 1 for the slope."
+            : fmt::format("Calibration is in no criterion: {}. The 95 % intervals there exclude 0 "
+                          "(calibration in the large) or 1 (slope).",
+                          Join(findings, "; ")));
   }
 
   // What belongs to a fit rather than to a held-out center: coefficients, the path, dropped

@@ -236,7 +236,7 @@ struct SiteFlow {
 struct SiteDisclosure {
   std::int64_t bytes_up = 0;
   std::int64_t answers = 0;
-  std::int64_t equations = 0;  // curvature and cross-product equations counted by the gate
+  std::int64_t equations = 0;  // numbers of sums that its rows entered, as its gate counts them
 };
 
 struct Provenance {
