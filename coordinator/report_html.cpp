@@ -65,11 +65,12 @@ list-style:none;max-width:none}
 .scroll{overflow-x:auto;margin:.6rem 0 1rem}
 table{border-collapse:collapse;font-size:.9rem;font-variant-numeric:tabular-nums;min-width:28rem}
 caption{text-align:left;padding:0 0 .4rem;font-size:.9rem;max-width:60rem}
-th,td{padding:.32rem 1rem .32rem 0;text-align:left;vertical-align:top;border-bottom:1px solid var(--line)}
+th,td{padding:.32rem .8rem .32rem 0;text-align:left;vertical-align:top;border-bottom:1px solid var(--line)}
 thead th{font-weight:600;color:var(--soft);vertical-align:bottom;border-bottom:2px solid var(--line)}
-tbody th{font-weight:600}
+tbody th{font-weight:600;overflow-wrap:anywhere;min-width:7rem}
 tfoot th,tfoot td{border-top:2px solid var(--line);border-bottom:0;font-weight:600}
 td.n,th.n{text-align:right;white-space:nowrap}
+thead th.n{white-space:normal}
 td small,th small{font-weight:normal;display:block;color:var(--soft);font-size:.82rem;white-space:nowrap}
 tr.primary th,tr.primary td{background:var(--panel)}
 figure{margin:1rem 0 1.6rem}
@@ -133,9 +134,30 @@ std::pair<double, double> Limits(const Json& object, const char* key) {
 }
 
 // Writing numbers for a reader: a real minus sign, a dash where nothing is defined.
+constexpr std::string_view kMinus = "\u2212";
 std::string WithMinus(std::string digits) {
-  if (!digits.empty() && digits.front() == '-') digits.replace(0, 1, "\u2212");
+  for (std::size_t at = 0; (at = digits.find('-', at)) != std::string::npos; at += kMinus.size())
+    digits.replace(at, 1, kMinus);
   return digits;
+}
+// A sentence of the report, escaped, its negative numbers with the sign that the tables have. A
+// hyphen inside a word stays.
+std::string Prose(std::string_view sentence) {
+  const auto is_digit = [&](std::size_t at) {
+    return at < sentence.size() && sentence[at] >= '0' && sentence[at] <= '9';
+  };
+  std::string text;
+  for (std::size_t i = 0; i < sentence.size(); ++i) {
+    const bool after_blank =
+        i == 0 || sentence[i - 1] == ' ' || sentence[i - 1] == '[' || sentence[i - 1] == '(';
+    const bool exponent = i >= 2 && sentence[i - 1] == 'e' && is_digit(i - 2);
+    if (sentence[i] == '-' && is_digit(i + 1) && (after_blank || exponent)) {
+      text += kMinus;
+    } else {
+      text += sentence[i];
+    }
+  }
+  return EscapeHtml(text);
 }
 std::string Fixed(double value, int digits) {
   if (!std::isfinite(value)) return std::string(kDash);
@@ -368,10 +390,13 @@ class Page {
     out_ += "<ul>\n";
     for (const Json& sentence : sentences) {
       if (sentence.is_string()) {
-        out_ += fmt::format("<li>{}</li>\n", EscapeHtml(sentence.get<std::string>()));
+        out_ += fmt::format("<li>{}</li>\n", Prose(sentence.get<std::string>()));
       }
     }
     out_ += "</ul>\n";
+  }
+  [[nodiscard]] bool LeaveOneOut() const {
+    return Text(Part(report_, "provenance"), "design") == "leave-one-center-out";
   }
   [[nodiscard]] std::vector<const Json*> ShownRows(const char* list) const {
     std::vector<const Json*> rows;
@@ -426,7 +451,7 @@ class Page {
     out_ += fmt::format(
         "<div class=\"verdict {}\"><h2 id=\"verdict\" class=\"word\" style=\"border:0;padding:0\">"
         "{}</h2>\n<p class=\"sentence\">{}</p></div>\n",
-        VerdictStyle(word), EscapeHtml(word), EscapeHtml(Text(verdict, "sentence")));
+        VerdictStyle(word), EscapeHtml(word), Prose(Text(verdict, "sentence")));
     const std::string primary = Text(provenance, "primary");
     Paragraph(primary.empty()
                   ? fmt::format("No primary analysis was registered, so nothing here is a verdict; "
@@ -443,7 +468,7 @@ class Page {
       for (const Json& criterion : criteria) {
         table.Row({fmt::format("{} {}", EscapeHtml(Text(criterion, "name")),
                                EscapeHtml(Text(criterion, "title"))),
-                   StatusTag(Text(criterion, "status")), EscapeHtml(Text(criterion, "sentence"))});
+                   StatusTag(Text(criterion, "status")), Prose(Text(criterion, "sentence"))});
       }
       table.End();
     }
@@ -464,6 +489,13 @@ class Page {
         out_ += fmt::format("<li><b>{}</b><span>{}</span></li>\n", number, what);
       };
       out_ += "<ul class=\"figures\">\n";
+      if (!std::isfinite(Number(row, "expit_mu"))) {
+        item(Whole(static_cast<double>(ShownRows("results").size())),
+             "held-out centers: see each of them below");
+        out_ += "</ul>\n";
+        Paragraph(WithoutAverage(row));
+        return;
+      }
       item(Fixed(Number(row, "mean_internal"), 3), "AUC at home (within the training centers)");
       item(Fixed(Number(row, "expit_mu"), 3),
            fmt::format("AUC in an average new hospital, 95 % interval {}",
@@ -474,11 +506,17 @@ class Page {
                        Fixed(Number(Part(report_, "provenance"), "margin"), 2)));
       item(Whole(Number(row, "k")), "held-out centers in these averages");
       out_ += "</ul>\n";
-      if (const std::string reason = Text(row, "reason"); !reason.empty()) {
-        Paragraph(EscapeHtml(reason));
-      }
       return;
     }
+  }
+
+  // Why there is no average, for a reader.
+  static std::string WithoutAverage(const Json& summary) {
+    const std::string reason = Text(summary, "reason");
+    return fmt::format(
+        "There is no average over centers, and nothing here describes a new "
+        "hospital{}{}.",
+        reason.empty() ? "" : ": ", Prose(reason));
   }
 
   void Degradation() {
@@ -498,7 +536,7 @@ class Page {
     std::vector<Column> columns = {{"Held-out center"},    {"Cases", true},
                                    {"Events", true},       {"Non-events", true},
                                    {"Internal AUC", true}, {"External AUC", true}};
-    if (truth) columns.push_back({"True external AUC", true});
+    if (truth) columns.push_back({"Ceiling", true});
     columns.insert(columns.end(), {{"Fall", true}, {"In the verdict"}, {"Remark"}});
     TableWriter table(
         out_, "Internal AUC, external AUC and their difference at each held-out center", columns);
@@ -531,25 +569,68 @@ class Page {
       std::vector<std::string> next(cells.size());
       next[0] = "A new center";
       next[5] = Range(Limits(row, "prediction_interval"), 3);
-      next.back() = "95 % prediction";
-      table.Foot({cells, next});
+      next.back() = "95 % prediction, k \u2212 1 degrees of freedom";
+      std::vector<std::string> wider(cells.size());
+      wider[0] = "the same";
+      wider[5] = Range(Limits(row, "prediction_interval_k2"), 3);
+      wider.back() = "k \u2212 2 degrees of freedom";
+      table.Foot({cells, next, wider});
+      if (Number(row, "tau2") == 0) {
+        Paragraph(fmt::format(
+            "The spread between centers was estimated as none (\u03C4\u00B2 = 0), so the first "
+            "range for a new center is the average's interval once more. {} centers cannot show "
+            "that hospitals do not differ; the wider range is the more careful one.",
+            Whole(Number(row, "k"))));
+      }
     } else {
       table.End();
-      Paragraph(summary.empty() || Text(*summary.front(), "reason").empty()
+      Paragraph(summary.empty()
                     ? std::string("Too few centers (k &lt; 3) to describe a new hospital.")
-                    : EscapeHtml(Text(*summary.front(), "reason")));
+                    : WithoutAverage(*summary.front()));
+    }
+    if (truth) {
+      Paragraph(
+          "Ceiling: the data were generated, and this is the AUC of the very predictor that "
+          "generated the outcomes, in that hospital's population. No model of these columns is "
+          "better there; this model's own true AUC lies below it and is not known.");
     }
     Figure(out_, "forest",
-           fmt::format(
-               "Forest plot: external AUC of each held-out center with its 95 % interval "
-               "(square, larger with more cases; pale: does not count in the verdict), the "
-               "average center (diamond) and the range expected for a new center. Dashed: "
-               "chance and the mean internal AUC.{}",
-               truth ? " Green cross: the true AUC, known because the data were generated." : ""));
+           fmt::format("Forest plot: external AUC of each held-out center with its 95 % interval "
+                       "(square, larger with more cases; pale: does not count in the verdict), the "
+                       "average center (diamond) and the range expected for a new center. Dashed: "
+                       "chance and the mean internal AUC.{}",
+                       truth ? " Green cross: the ceiling, not this model's true AUC." : ""));
     Figure(out_, "dumbbell",
            "Internal (circle) and external (square) AUC of each held-out center, without and with "
            "harmonization.");
     EndSection();
+  }
+
+  // The harmonization that stands before this one and gave every center the same two AUCs, to the
+  // last digit; empty if there is none.
+  [[nodiscard]] std::string SameFigures(const Json& summary) const {
+    // harmonization -> center -> (internal, external)
+    std::map<std::string, std::map<std::string, std::pair<double, double>>> figures;
+    std::vector<std::string> order;
+    for (const Json& row : Part(report_, "results")) {
+      if (Text(row, "model") != Text(summary, "model") ||
+          Text(row, "features") != Text(summary, "features")) {
+        continue;
+      }
+      const std::string harmonization = Text(row, "harmonization");
+      if (!figures.contains(harmonization)) order.push_back(harmonization);
+      const std::pair<double, double> aucs = {Number(row, "internal_auc"),
+                                              Number(row, "external_auc")};
+      auto& centers = figures[harmonization];
+      if (std::isfinite(aucs.first) && std::isfinite(aucs.second))
+        centers[Text(row, "held_out")] = aucs;
+    }
+    const std::string own = Text(summary, "harmonization");
+    for (const std::string& other : order) {
+      if (other == own) break;
+      if (!figures[own].empty() && figures[own] == figures[other]) return other;
+    }
+    return {};
   }
 
   void SideBySide() {
@@ -571,25 +652,40 @@ class Page {
                        {"Fall", true},
                        {"\u03C4\u00B2, I\u00B2", true},
                        {"Remark"}});
+    bool twins = false;
     for (const Json& row : Part(report_, "summary")) {
       const double i2 = Number(row, "I2");
       std::string fall = Estimate(row, "delta", "delta_ci95");
       if (const auto limits = Limits(row, "delta_ci90"); std::isfinite(limits.second)) {
         fall += fmt::format("<small>90 %: {}</small>", Range(limits, 3));
       }
-      std::string spread = Fixed(Number(row, "tau2"), 4);
+      std::string spread = Fixed(Number(row, "tau2"), 3);
       if (std::isfinite(i2)) spread += fmt::format("<small>{} %</small>", Fixed(i2, 0));
       std::string model = NameText(Text(row, "model"));
       if (const std::string rule = Text(row, "lambda_rule"); !rule.empty()) {
         model += fmt::format("<small>{}</small>", EscapeHtml(rule));
       }
+      std::string next = Range(Limits(row, "prediction_interval"), 3);
+      if (std::isfinite(Limits(row, "prediction_interval_k2").first)) {
+        next += fmt::format("<small>k \u2212 2: {}</small>",
+                            Range(Limits(row, "prediction_interval_k2"), 3));
+      }
+      std::string remark = Prose(Text(row, "reason"));
+      if (const std::string twin = SameFigures(row); !twin.empty()) {
+        twins = true;
+        remark += fmt::format("{}same as {}", remark.empty() ? "" : "; ", NameText(twin));
+      }
       table.Row({model, NameText(Text(row, "features")), NameText(Text(row, "harmonization")),
                  Whole(Number(row, "k")), Fixed(Number(row, "mean_internal"), 3),
-                 Estimate(row, "expit_mu", "ci"), Range(Limits(row, "prediction_interval"), 3),
-                 fall, spread, EscapeHtml(Text(row, "reason"))},
+                 Estimate(row, "expit_mu", "ci"), next, fall, spread, remark},
                 Flag(row, "primary"));
     }
     table.End();
+    if (twins) {
+      Paragraph(
+          "\u201CSame as\u201D: every center has the same AUCs under both, to the last digit. "
+          "Harmonization changes image features alone; a set of clinical columns has none.");
+    }
 
     std::vector<Column> columns = {{"Held-out center"}};
     std::vector<std::string> harmonizations;
@@ -655,7 +751,8 @@ class Page {
     for (const Json& row : Part(report_, "results")) {
       std::string pooled = Fixed(Number(row, "internal_auc_pooled"), 3);
       if (const double bound = Number(row, "internal_auc_pooled_bound"); bound > 0) {
-        pooled += fmt::format("<small>\u00B1 {} (binned scores)</small>", Short(bound));
+        pooled += fmt::format("<small>\u00B1 {} (binned scores)</small>",
+                              bound < 0.0005 ? "&lt; 0.001" : Fixed(bound, 3));
       }
       all.Row({NameText(Text(row, "held_out")), NameText(Text(row, "model")),
                NameText(Text(row, "features")), NameText(Text(row, "harmonization")),
@@ -761,7 +858,8 @@ class Page {
         out_, "calibration",
         "Observed share of events against the mean predicted risk, by groups of cases at least as "
         "large as the minimum cell: tenths of risk, with neighbours added together where one was "
-        "smaller. On the dashed line risks are right. Numbers: calibration_groups.csv.");
+        "smaller. Vertical lines: 95 % intervals of the share (Wilson). On the dashed line risks "
+        "are right. Numbers: calibration_groups.csv.");
     EndSection();
   }
 
@@ -796,7 +894,7 @@ class Page {
              Fixed(Number(*test, "threshold"), 2), Whole(Number(*test, "k")),
              Fixed(Number(*test, "against_none"), 4), Fixed(Number(*test, "against_none_lower"), 4),
              Fixed(Number(*test, "against_all"), 4), Fixed(Number(*test, "against_all_lower"), 4),
-             StatusTag(Text(*test, "status")), EscapeHtml(Text(*test, "sentence"))},
+             StatusTag(Text(*test, "status")), Prose(Text(*test, "sentence"))},
             center.empty());
       }
       table.End();
@@ -989,8 +1087,9 @@ class Page {
         Whole(Number(report_, "rounds"))));
     TableWriter table(
         out_,
-        "Per hospital: logical size of its accepted answers, and equations in curvature "
-        "and cross-products as its gate counted them",
+        "Per hospital: rounds in which it sent sums, and Releases; their logical size; and how "
+        "many "
+        "numbers of sums its rows entered, gradients for the most part",
         {{"Hospital"}, {"Answers", true}, {"Sent", true}, {"Bytes", true}, {"Equations", true}});
     const Json& disclosure = Part(report_, "disclosure");
     double bytes = 0;
@@ -1048,7 +1147,7 @@ class Page {
     Paragraph(
         "Times and hosts stand in run.json: this report has the same bytes wherever the study is "
         "run, "
-        "and an auditor can compute it again from the signed log.");
+        "and an auditor can compute it again from the log of totals.");
     EndSection();
   }
 
@@ -1077,11 +1176,30 @@ models are made, not one model.</dd>
 <dt>Net benefit</dt><dd>At a threshold t, the share of true positives minus the share of false positives weighted t/(1&minus;t)
 (Vickers &amp; Elkin, Med Decis Making 2006); risks as predicted, not recalibrated.</dd>
 <dt>Limits</dt><dd>Intervals cover chance in which patients were seen, not errors in labels or segmentations, nor hospitals unlike
-those that took part. Internal AUCs of different held-out centers share training patients. A held-out center that harmonized itself
+those that took part. A held-out center that harmonized itself
 used all its own feature values (never its outcomes): such a result needs a batch of patients, not a single one. Exploratory analyses
-are many; the best of many is flattered by chance.</dd>
-</dl>
-)html";
+are many; the best of many is flattered by chance. Calibration is in no criterion of the verdict.</dd>
+<dt>Limits: what is not independent</dt><dd>)html";
+    out_ += LeaveOneOut()
+                ? "Internal and external AUCs come from the same patients: who is held out for one "
+                  "fit trains the others, and the trainings overlap in all but one or two centers. "
+                  "REML takes the external AUCs as independent, MOVER takes the internal average "
+                  "and the external one so: intervals of averages and of the average fall are "
+                  "approximations, whose error is not known here."
+                : "The held-out centers share one model per analysis, and with it one internal "
+                  "AUC: their falls go up and down together, which an average over centers does "
+                  "not make better. REML takes the external AUCs as independent, MOVER the "
+                  "internal one and the external average.";
+    out_ += "</dd>\n";
+    if (LeaveOneOut()) {
+      out_ +=
+          "<dt>Limits: what leave-one-center-out discloses</dt><dd>Each round is asked with and "
+          "without each center, so that totals subtracted from each other give every center's own "
+          "sums to the coordinator and to all sites: means and products of its columns, the number "
+          "of its events and non-events in each fold, the number of its missing cells in each "
+          "column. The minimum cell does not hold for these: some may be smaller.</dd>\n";
+    }
+    out_ += "</dl>\n";
     EndSection();
   }
 

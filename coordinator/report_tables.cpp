@@ -6,6 +6,7 @@
 #include <cstdint>
 
 #include "base/csv.h"
+#include "learning/interval.h"
 
 namespace consilium::coordinator {
 namespace {
@@ -164,12 +165,14 @@ std::string Calibration(const study::Results& results) {
 
 std::string CalibrationGroups(const study::Results& results) {
   TableWriter csv({"model", "features", "harmonization", "held_out", "group", "n", "events",
-                   "mean_risk", "observed_share"});
+                   "mean_risk", "observed_share", "observed_share_lower", "observed_share_upper"});
   for (const study::CalibrationRow& row : results.calibration) {
     std::int64_t number = 0;
     for (const study::CalibrationGroup& group : row.groups) {
       csv.Key(row.key).Count(++number).Count(group.n).Count(group.events).Number(group.mean_risk);
-      csv.Number(static_cast<double>(group.events) / static_cast<double>(group.n)).EndLine();
+      csv.Number(static_cast<double>(group.events) / static_cast<double>(group.n));
+      const auto wilson = learning::WilsonInterval(group.events, group.n);
+      csv.Range(wilson ? Interval{wilson->low, wilson->high} : Interval{}).EndLine();
     }
   }
   return csv.Take();

@@ -273,6 +273,14 @@ function roc(colors) {
   }));
 }
 
+// Wilson's 95 % interval of events / n, as calibration_groups.csv has it.
+function wilson(events, n) {
+  const z = 1.959963984540054;
+  const middle = (events + (z * z) / 2) / (n + z * z);
+  const half = (z / (n + z * z)) * Math.sqrt((events * (n - events)) / n + (z * z) / 4);
+  return { lower: Math.max(0, middle - half), upper: Math.min(1, middle + half) };
+}
+
 function calibration(colors) {
   const rows = report.calibration.filter(isShown).flatMap((row) =>
     row.groups
@@ -281,6 +289,7 @@ function calibration(colors) {
         center: row.held_out,
         risk: group.mean_risk,
         observed: group.events / group.n,
+        ...wilson(group.events, group.n),
         n: group.n,
       })),
   );
@@ -293,6 +302,11 @@ function calibration(colors) {
     height: kPanel,
     layer: [
       diagonal(colors),
+      {
+        data: { values },
+        mark: { type: 'rule', color: colors.soft, strokeWidth: 1 },
+        encoding: { x, y: numeric('lower', 'Observed share', kUnit), y2: { field: 'upper' } },
+      },
       { data: { values }, mark: { type: 'line', color: colors.a, strokeWidth: 1.5 }, encoding: { x, y } },
       {
         data: { values },
