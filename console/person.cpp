@@ -67,6 +67,7 @@ class Fields {
     Miss(name);
     return {};
   }
+  std::string TextIfThere(const char* name) { return json_.contains(name) ? Text(name) : ""; }
   std::int64_t Integer(const char* name) {
     const auto found = json_.find(name);
     if (found != json_.end() && found->is_number_integer()) return found->get<std::int64_t>();
@@ -244,6 +245,7 @@ Result<void> SaveEnrolment(const fs::path& folder, const StoredEnrolment& enrolm
                   {"address", enrolment.address},
                   {"coordinator", enrolment.coordinator},
                   {"coordinator_key", Hex(enrolment.coordinator_key.bytes())},
+                  {"operated_by", enrolment.operated_by},
                   {"unix_ms", enrolment.unix_ms}};
   return ReplaceFile(EnrolmentPath(folder),
                      json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n");
@@ -268,6 +270,7 @@ Result<PersonEnrolment> LoadEnrolment(const fs::path& folder) {
   stored.coordinator = fields->Text("coordinator");
   stored.coordinator_key = federation::VerifyingKey(fields->Key("coordinator_key"));
   stored.unix_ms = fields->Integer("unix_ms");
+  stored.operated_by = fields->TextIfThere("operated_by");
   CONSILIUM_TRY(fields->Finish());
   auto facts = PersonsCertificate(stored.certificate_pem);
   if (!facts)

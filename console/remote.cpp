@@ -137,16 +137,16 @@ Result<void> Remote::Revoke(const std::string& name, const std::string& reason) 
   return impl_->Call(&v1::Console::Stub::Revoke, request, reply);
 }
 
-Result<std::vector<wire::Member>> Remote::ListMembers() {
+Result<Remote::Register> Remote::ListMembers() {
   v1::ListMembersReply reply;
   CONSILIUM_TRY(impl_->Call(&v1::Console::Stub::ListMembers, v1::ListMembersRequest(), reply));
-  std::vector<wire::Member> members;
+  Register found{{}, reply.server_until_unix_s(), reply.authority_until_unix_s()};
   for (const v1::Member& message : reply.members()) {
     auto member = wire::Decode(message);
     if (!member) return impl_->Misread(member.error());
-    members.push_back(std::move(*member));
+    found.members.push_back(std::move(*member));
   }
-  return members;
+  return found;
 }
 
 Result<Remote::Submitted> Remote::Submit(std::span<const std::uint8_t> submission) {

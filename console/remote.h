@@ -57,7 +57,13 @@ class Remote {
                                           std::int64_t valid_s);
   // Again: nothing changes, the first reason stays. Errors: kNotFound.
   [[nodiscard]] Result<void> Revoke(const std::string& name, const std::string& reason);
-  [[nodiscard]] Result<std::vector<wire::Member>> ListMembers();
+  struct Register {
+    std::vector<wire::Member> members;
+    // When what the listeners show, and the authority, end; 0: the coordinator does not say.
+    std::int64_t server_until_s = 0;
+    std::int64_t authority_until_s = 0;
+  };
+  [[nodiscard]] Result<Register> ListMembers();
 
   struct Submitted {
     Digest study;

@@ -279,6 +279,58 @@ std::string MemberJson(const wire::Member& member, std::int64_t now_unix_ms) {
                    {"warnings", ThingsToDo(member, now_unix_ms)}});
 }
 
+namespace {
+
+std::vector<std::string> CoordinatorWarnings(std::int64_t server_until_s,
+                                             std::int64_t authority_until_s,
+                                             std::int64_t now_unix_ms) {
+  const auto ends = [&](std::string_view what, std::int64_t until_s) {
+    const std::int64_t left_s = until_s - now_unix_ms / 1000;
+    const std::int64_t days = left_s / 86'400;
+    return left_s < 0 ? fmt::format("the coordinator's {} ended on {}", what, DateText(until_s))
+                      : fmt::format("the coordinator's {} ends in {} day{}", what, days,
+                                    days == 1 ? "" : "s");
+  };
+  const auto soon = [&](std::int64_t until_s, int days) {
+    return until_s > 0 && until_s - now_unix_ms / 1000 < std::int64_t{86'400} * days;
+  };
+  std::vector<std::string> told;
+  if (soon(server_until_s, kExpiryWarningDays) && server_until_s != authority_until_s) {
+    told.push_back(ends("certificate", server_until_s) +
+                   "; it should have renewed it by itself: its operator finds why in its log");
+  }
+  if (soon(authority_until_s, kAuthorityWarningDays)) {
+    told.push_back(ends("authority", authority_until_s) +
+                   ", and every certificate with it; its operator must make a new one, and every "
+                   "member enrols anew");
+  }
+  return told;
+}
+
+}  // namespace
+
+std::string CoordinatorText(std::int64_t server_until_s, std::int64_t authority_until_s,
+                            std::int64_t now_unix_ms) {
+  if (server_until_s <= 0 && authority_until_s <= 0) return "";
+  const auto date = [](std::int64_t until_s) { return until_s > 0 ? DateText(until_s) : "-"; };
+  std::string text = fmt::format(
+      "The coordinator's certificate is good until {}, its authority "
+      "until {}.\n",
+      date(server_until_s), date(authority_until_s));
+  for (const auto& one : CoordinatorWarnings(server_until_s, authority_until_s, now_unix_ms))
+    text += "! " + one + "\n";
+  return text;
+}
+
+std::string CoordinatorJson(std::int64_t server_until_s, std::int64_t authority_until_s,
+                            std::int64_t now_unix_ms) {
+  return Dump(
+      Json{{"event", "coordinator"},
+           {"certificate_until_unix_s", server_until_s},
+           {"authority_until_unix_s", authority_until_s},
+           {"warnings", CoordinatorWarnings(server_until_s, authority_until_s, now_unix_ms)}});
+}
+
 // ---- studies ------------------------------------------------------------------------------------
 
 std::string StudyTable(const std::vector<v1::StudyLine>& studies) {

@@ -56,6 +56,15 @@ inline constexpr std::int64_t kClockSkewShownMs = 60'000;
 // One JSON object, no newline.
 [[nodiscard]] std::string MemberJson(const wire::Member& member, std::int64_t now_unix_ms);
 
+inline constexpr int kAuthorityWarningDays = 90;  // with it every certificate ends
+// When the coordinator's own certificate and its authority end (unix seconds; 0: it does not say),
+// and a line for each that ends within kExpiryWarningDays or kAuthorityWarningDays.
+[[nodiscard]] std::string CoordinatorText(std::int64_t server_until_s,
+                                          std::int64_t authority_until_s, std::int64_t now_unix_ms);
+// The same as one JSON object, no newline.
+[[nodiscard]] std::string CoordinatorJson(std::int64_t server_until_s,
+                                          std::int64_t authority_until_s, std::int64_t now_unix_ms);
+
 // ---- studies ------------------------------------------------------------------------------------
 // Newest first.
 [[nodiscard]] std::string StudyTable(const std::vector<v1::StudyLine>& studies);

@@ -102,12 +102,13 @@ int Enroll(const Session& session, std::string text) {
   if (!keys) return session.screen.Report(keys.error());
   const auto saved = LoadEnrolment(*folder);
   if (!saved) return session.screen.Report(saved.error());
-  const std::string coordinator = Shown(enrolled->coordinator);
+  const std::string coordinator = Shown(enrolled->CoordinatorText());
   if (session.screen.json) {
     std::cout << Json{{"event", "enrolled"},
                       {"name", enrolled->site},
                       {"role", identity::Name(token->role)},
-                      {"coordinator", coordinator},
+                      {"coordinator", Shown(enrolled->coordinator)},
+                      {"operated_by", enrolled->operated_by},
                       {"address", enrolled->address},
                       {"certificate_until_unix_s", saved->certificate.not_after_s},
                       {"key", Hex(keys->fingerprint())}}
@@ -154,6 +155,7 @@ int Show(const Session& session) {
       json["name"] = enrolment->stored.site;
       json["role"] = identity::Name(*enrolment->certificate.role);
       json["coordinator"] = Shown(enrolment->stored.coordinator);
+      json["operated_by"] = enrolment->stored.operated_by;
       json["address"] = enrolment->stored.address;
       json["authority"] = Hex(authority);
       json["certificate_until_unix_s"] = enrolment->certificate.not_after_s;
@@ -174,8 +176,8 @@ int Show(const Session& session) {
   }
   line("name",
        fmt::format("{}, {}", enrolment->stored.site, identity::Name(*enrolment->certificate.role)));
-  line("coordinator",
-       fmt::format("{} ({})", Shown(enrolment->stored.coordinator), enrolment->stored.address));
+  line("coordinator", fmt::format("{} ({})", Shown(enrolment->stored.CoordinatorText()),
+                                  enrolment->stored.address));
   line("its authority", Hex(authority));
   line("certificate until", UntilText(enrolment->certificate, now_s));
   if (identity::DaysLeft(enrolment->certificate, now_s) < kExpiryWarningDays)

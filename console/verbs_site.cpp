@@ -58,19 +58,22 @@ int Invite(const Session& session, const Arguments& arguments) {
 int List(const Session& session, const Arguments& arguments) {
   auto remote = OpenRemote(session, "site list");
   if (!remote) return session.screen.Report(remote.error());
-  const auto members = remote->ListMembers();
-  if (!members) return session.screen.Report(members.error(), CodeOfCall(members.error()));
+  const auto found = remote->ListMembers();
+  if (!found) return session.screen.Report(found.error(), CodeOfCall(found.error()));
+  const std::vector<wire::Member>& members = found->members;
   const std::int64_t now = program::UnixMs();
   if (session.screen.json) {
-    for (const wire::Member& member : *members) std::cout << MemberJson(member, now) << "\n";
+    for (const wire::Member& member : members) std::cout << MemberJson(member, now) << "\n";
+    std::cout << CoordinatorJson(found->server_until_s, found->authority_until_s, now) << "\n";
     return kOk;
   }
-  if (members->empty()) {
+  if (members.empty()) {
     fmt::print("Nobody is enrolled at {} yet: consilium site invite NAME\n",
                Shown(remote->enrolment().stored.coordinator));
     return kOk;
   }
-  std::cout << MemberTable(*members, now, arguments.whole_keys);
+  std::cout << MemberTable(members, now, arguments.whole_keys)
+            << CoordinatorText(found->server_until_s, found->authority_until_s, now);
   return kOk;
 }
 

@@ -22,7 +22,6 @@
 #include "console/render.h"
 #include "console/summary.h"
 #include "console/verbs.h"
-#include "identity/operator.h"
 #include "program/program.h"
 #include "study/submission.h"
 
@@ -141,15 +140,16 @@ int Submit(const Session& session, const Arguments& arguments) {
   auto remote = OpenRemote(session, "study submit");
   if (!remote) return screen.Report(remote.error());
   const std::string coordinator = Shown(remote->enrolment().stored.coordinator);
-  const auto members = remote->ListMembers();
-  if (!members) return Told(session, members.error());
-  const auto roster = RosterOf(study.sites, *members);
+  const auto found = remote->ListMembers();
+  if (!found) return Told(session, found.error());
+  const std::vector<wire::Member>& members = found->members;
+  const auto roster = RosterOf(study.sites, members);
   if (!roster) {
     return screen.Report(Within(
         fmt::format("{}: coordinator {}", arguments.study_file, coordinator), roster.error()));
   }
   std::map<std::string, Digest> fingerprints;
-  for (const wire::Member& member : *members) fingerprints[member.name] = MemberFingerprint(member);
+  for (const wire::Member& member : members) fingerprints[member.name] = MemberFingerprint(member);
   const auto compared = CheckPins(study.sites, fingerprints, *pins);
   if (!compared) {
     return screen.Report(Within(fmt::format("coordinator {}", coordinator), compared.error()));
@@ -241,8 +241,8 @@ int Show(const Session& session, const Arguments& arguments) {
   if (!status.has_line()) *status.mutable_line() = *found;
   std::cout << (session.screen.json ? StudyStatusJson(status, "status") + "\n"
                                     : StudyText(status, program::UnixMs()));
-  const std::string operator_name = identity::OperatorIn(remote->enrolment().stored.coordinator);
-  if (!session.screen.json && status.line().lead() == operator_name)
+  const std::string& operated_by = remote->enrolment().stored.operated_by;
+  if (!session.screen.json && !operated_by.empty() && status.line().lead() == operated_by)
     std::cout << "the lead also operates the coordinator, by its own word\n";
   return kOk;
 }

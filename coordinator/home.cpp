@@ -23,6 +23,10 @@ Result<void> CheckOptions(const HomeOptions& options) {
                 fmt::format("name: {} characters, expected 1 to {}", options.name.size(),
                             identity::kNameBytesMax));
   }
+  if (!options.operated_by.empty()) {
+    if (const auto lead = identity::CheckName(options.operated_by); !lead)
+      return tl::unexpected<Error>(Within("operator", lead.error()));
+  }
   if (options.hosts.empty()) {
     return Fail(ErrorCode::kInvalidArgument,
                 "hosts: none is given; name the DNS name or address under which the sites reach "
@@ -131,11 +135,12 @@ Result<Home> InitHome(const fs::path& folder, const HomeOptions& options, std::i
     CONSILIUM_TRY(disk::MakeFolder(home.spool_path(), 0700));
     CONSILIUM_TRY(Store::Create(home.store_path().string()));
     // Last: with it the folder is a coordinator.
-    const nlohmann::ordered_json json{{"schema", "consilium.coordinator/1"},
-                                      {"name", options.name},
-                                      {"hosts", options.hosts},
-                                      {"work_port", options.work_port},
-                                      {"enrol_port", options.enrol_port}};
+    nlohmann::ordered_json json{{"schema", "consilium.coordinator/1"},
+                                {"name", options.name},
+                                {"hosts", options.hosts},
+                                {"work_port", options.work_port},
+                                {"enrol_port", options.enrol_port}};
+    if (!options.operated_by.empty()) json["operated_by"] = options.operated_by;
     CONSILIUM_TRY(disk::ReplaceFile(folder / "coordinator.json", json.dump(2) + "\n", 0600));
     return home;
   };
@@ -160,6 +165,7 @@ Result<Home> OpenHome(const fs::path& folder) {
     options.hosts = json.at("hosts").get<std::vector<std::string>>();
     options.work_port = json.at("work_port").get<std::uint16_t>();
     options.enrol_port = json.at("enrol_port").get<std::uint16_t>();
+    options.operated_by = json.value("operated_by", std::string());
   } catch (const nlohmann::json::exception& wrong) {
     return Fail(ErrorCode::kDataLoss,
                 fmt::format("{}: {}; restore it from a backup",
@@ -217,7 +223,7 @@ std::vector<std::string> EndingSoon(const Home& home, const ServerIdentity& show
   const identity::CertificateFacts& authority = home.authority.facts();
   if (!server) {
     told.emplace_back("there is no server certificate; `consilium-coordinator serve` makes one");
-  } else if (identity::DaysLeft(*server, now_s) < kServerEndsDays &&
+  } else if (identity::DaysLeft(*server, now_s) < kEndsSoonDays &&
              server->not_after_s < authority.not_after_s) {
     told.push_back(until("the server certificate", *server) +
                    "; a coordinator that runs renews it by itself: start it, or look in its log "

@@ -28,6 +28,7 @@ struct HomeOptions {
   std::vector<std::string> hosts;  // DNS names and addresses under which sites reach it
   std::uint16_t work_port = 0;     // mutual TLS
   std::uint16_t enrol_port = 0;    // tokens
+  std::string operated_by;         // the lead who operates it, as sites are told; empty: none is
 };
 
 // What an institution gives: an issuing certificate, its unlocked key, and the chain above it.
@@ -88,7 +89,7 @@ inline constexpr int kServerDays = 365;  // life of a server certificate
 // that every member enrols again. Empty: nothing.
 [[nodiscard]] std::vector<std::string> EndingSoon(const Home& home, const ServerIdentity& shown,
                                                   std::int64_t now_s);
-inline constexpr int kServerEndsDays = 30;
+inline constexpr int kEndsSoonDays = 30;
 inline constexpr int kAuthorityEndsDays = 90;
 
 }  // namespace consilium::coordinator

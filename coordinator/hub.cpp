@@ -385,6 +385,7 @@ Result<wire::Enrolled> Hub::Enroll(const wire::Enrolment& enrolment, std::string
   reply.address = home_.work_address();
   reply.coordinator = home_.options.name;
   reply.coordinator_key = home_.signing.verifying_key();
+  reply.operated_by = home_.options.operated_by;
   return reply;
 }
 

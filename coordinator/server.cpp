@@ -801,6 +801,9 @@ class ConsoleService : public v1::Console::CallbackService {
     const auto members = hub_.ListMembers();
     if (members) {
       for (const wire::Member& member : *members) wire::Encode(member, *reply->add_members());
+      const Hub::Endings endings = hub_.endings();
+      reply->set_server_until_unix_s(endings.server_s);
+      reply->set_authority_until_unix_s(endings.authority_s);
     }
     return Reply(hub_, context, members);
   }

@@ -272,7 +272,7 @@ struct Agent::Impl {
 
   PlanFacts Facts() const {
     return {config.site, keys->public_keys(), config.policy, enrolment.coordinator_key,
-            enrolment.coordinator};
+            enrolment.operated_by};
   }
 
   Result<void> Offered(const wire::Offer& offer) {
@@ -525,6 +525,9 @@ struct Agent::Impl {
     const auto facts = identity::ReadCertificate(enrolment.certificate_pem);
     if (!facts || identity::DaysLeft(*facts, program::UnixMs() / 1000) >= options.renew_days)
       return;
+    // The last of an authority that ends: a new one would end with it.
+    const auto authority = identity::ReadCertificate(enrolment.authority_pem);
+    if (authority && facts->not_after_s >= authority->not_after_s) return;
     std::shared_ptr<grpc::Channel> to;
     {
       const std::lock_guard lock(mutex);
@@ -653,7 +656,7 @@ struct Agent::Impl {
         if (std::abs(skew) > 60'000)
           spdlog::warn("this machine's clock is {} s {} the coordinator's", std::abs(skew) / 1000,
                        skew > 0 ? "ahead of" : "behind");
-        spdlog::info("connected to {} at {}", enrolment.coordinator, enrolment.address);
+        spdlog::info("connected to {} at {}", enrolment.CoordinatorText(), enrolment.address);
         welcomed = true;
         heard = Clock::now();
         work.push_back({connection, std::nullopt});

@@ -25,6 +25,7 @@ namespace {
 using State = CheckLine::State;
 
 constexpr int kWarnDays = 30;
+constexpr int kAuthorityWarnDays = 90;  // with it every certificate ends
 constexpr std::int64_t kSkewMs = 60'000;
 
 // A layer's lines in order; after the first failure the layers that need it are not looked at.
@@ -104,7 +105,7 @@ void AskCoordinator(const SiteConfig& config, const StoredEnrolment& enrolment,
     report.Failed("coordinator", error);
     return;
   }
-  report.Good("coordinator", fmt::format("{} lets {} in; {}; {} ms", enrolment.coordinator,
+  report.Good("coordinator", fmt::format("{} lets {} in; {}; {} ms", enrolment.CoordinatorText(),
                                          reply.name(), reply.versions().engine(), took));
   const std::int64_t skew = unix_ms + took / 2 - reply.unix_ms();
   if (std::abs(skew) > kSkewMs) {
@@ -247,7 +248,8 @@ std::vector<CheckLine> Check(const SiteConfig& config, const CheckOptions& optio
     CheckCohorts(config, options, secret, report);
     return report.lines;
   }
-  report.Good("enrolment", fmt::format("{} at {}", enrolment->coordinator, enrolment->address));
+  report.Good("enrolment",
+              fmt::format("{} at {}", enrolment->CoordinatorText(), enrolment->address));
   const auto facts = identity::ReadCertificate(enrolment->certificate_pem);
   const auto issued =
       identity::CheckIssued(enrolment->certificate_pem, enrolment->authority_pem, unix_ms / 1000);
@@ -265,6 +267,15 @@ std::vector<CheckLine> Check(const SiteConfig& config, const CheckOptions& optio
                 "a running agent renews it by itself; start it");
   } else {
     report.Good("certificate", "until " + identity::UtcText(facts->not_after_s));
+  }
+  const auto authority = identity::ReadCertificate(enrolment->authority_pem);
+  const int left = authority ? identity::DaysLeft(*authority, unix_ms / 1000) : 0;
+  if (authority && left < kAuthorityWarnDays) {
+    report.Warn("authority",
+                fmt::format("the coordinator's authority ends in {} days, and every certificate "
+                            "with it",
+                            left),
+                "its operator makes a new one, and this site enrols anew with a token of it");
   }
   if (options.network) CheckNetwork(config, *enrolment, tls_key_pem, unix_ms, report);
   CheckCohorts(config, options, secret, report);

@@ -62,7 +62,8 @@ Result<std::shared_ptr<grpc::Channel>> Dial(const std::string& address,
   arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, *proxy ? 1 : 0);
   // A proxy or a firewall forgets an idle connection; one that is gone must be noticed.
   arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, 20'000);
-  arguments.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 10'000);
+  // A ping may stand behind an answer in the queue of a slow line.
+  arguments.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 20'000);
   arguments.SetInt(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);
   arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 200);
   // Also how long connecting and the TLS handshake may take.
@@ -156,13 +157,10 @@ Result<StoredEnrolment> EnrolWith(const identity::Token& token, const EnrolmentK
   CONSILIUM_TRY(identity::CheckIssued(enrolled->certificate_pem, *authority, unix_ms / 1000));
   CONSILIUM_TRY(identity::KeyMatches(keys.tls_key_pem, enrolled->certificate_pem));
   CONSILIUM_TRY(identity::ParseAddress(enrolled->address));
-  return StoredEnrolment{token.name,
-                         enrolled->certificate_pem,
-                         std::move(*authority),
-                         enrolled->address,
-                         enrolled->coordinator,
-                         enrolled->coordinator_key,
-                         unix_ms};
+  if (!enrolled->operated_by.empty()) CONSILIUM_TRY(identity::CheckName(enrolled->operated_by));
+  return StoredEnrolment{token.name,        enrolled->certificate_pem, std::move(*authority),
+                         enrolled->address, enrolled->coordinator,     enrolled->coordinator_key,
+                         unix_ms,           enrolled->operated_by};
 }
 
 Result<std::string> RenewCertificate(const std::shared_ptr<grpc::Channel>& channel,

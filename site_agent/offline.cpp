@@ -103,7 +103,7 @@ Result<PlanFacts> FactsOf(const SiteStore& store, const SiteConfig& config) {
                               PlainText(enrolment->site)));
     }
     facts.coordinator_key = enrolment->coordinator_key;
-    facts.coordinator = enrolment->coordinator;
+    facts.operated_by = enrolment->operated_by;
   } else if (enrolment.error().code != ErrorCode::kNotFound) {
     return tl::unexpected<Error>(enrolment.error());
   }

@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
-#include "identity/operator.h"
 #include "site_agent/site.h"
 #include "site_agent/suppression.h"
 #include "study/program.h"
@@ -104,7 +103,7 @@ class PlanMaker {
     if (facts_.coordinator_key && *facts_.coordinator_key == submission_.lead_key) {
       Add("lead and operator",
           {"the lead's key is the coordinator's own: one party plans the study and adds the sums"});
-    } else if (submission_.lead == identity::OperatorIn(facts_.coordinator)) {
+    } else if (!facts_.operated_by.empty() && submission_.lead == facts_.operated_by) {
       Add("lead and operator",
           {"the lead also operates the coordinator, by its own word: one party plans the study and "
            "adds the sums"});

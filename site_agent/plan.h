@@ -31,7 +31,7 @@ struct PlanFacts {
   std::optional<federation::SiteKeys> keys;  // this site's own
   SitePolicy policy;
   std::optional<federation::VerifyingKey> coordinator_key;  // to see whether it is the lead's
-  std::string coordinator;  // its name, which may declare its operator (identity/operator.h)
+  std::string operated_by;  // the lead whom the coordinator declares as its operator; empty: none
 };
 
 struct PlanField {

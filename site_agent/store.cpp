@@ -13,6 +13,7 @@
 #include <utility>
 
 #include "federation/wire/wire.h"
+#include "identity/operator.h"
 #include "identity/private_key.h"
 
 namespace consilium::site_agent {
@@ -305,6 +306,10 @@ std::string_view Name(Decision::Word word) {
   return "waiting";
 }
 
+std::string StoredEnrolment::CoordinatorText() const {
+  return identity::WithOperator(coordinator, operated_by);
+}
+
 Result<std::string> UnlockTlsKey(const StoredKeys& keys, std::string_view passphrase) {
   if (!identity::IsEncryptedKey(keys.tls_key_pem)) return keys.tls_key_pem;
   if (passphrase.empty()) {
@@ -546,6 +551,7 @@ Result<void> SiteStore::SaveEnrolment(const StoredEnrolment& enrolment) {
                                      {"address", enrolment.address},
                                      {"coordinator", enrolment.coordinator},
                                      {"coordinator_key", Hex(enrolment.coordinator_key.bytes())},
+                                     {"operated_by", enrolment.operated_by},
                                      {"unix_ms", enrolment.unix_ms}}));
 }
 
@@ -570,6 +576,7 @@ Result<StoredEnrolment> SiteStore::LoadEnrolment() const {
   fields.Get("address", enrolment.address);
   fields.Get("coordinator", enrolment.coordinator);
   fields.Hex("coordinator_key", key);
+  if (json->contains("operated_by")) fields.Get("operated_by", enrolment.operated_by);
   fields.Get("unix_ms", enrolment.unix_ms);
   CONSILIUM_TRY(Finish(path, fields));
   enrolment.coordinator_key = federation::VerifyingKey(key);

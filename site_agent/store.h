@@ -70,6 +70,10 @@ struct StoredEnrolment {
   std::string coordinator;  // its name
   federation::VerifyingKey coordinator_key;
   std::int64_t unix_ms = 0;
+  std::string operated_by = {};  // the lead who operates it, by its own word; empty: none is known
+
+  // The coordinator for people's eyes: its name, and who operates it.
+  [[nodiscard]] std::string CoordinatorText() const;
   friend bool operator==(const StoredEnrolment&, const StoredEnrolment&) = default;
 };
 

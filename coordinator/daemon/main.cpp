@@ -50,9 +50,9 @@ constexpr const char* kExitCodes =
 struct Arguments {
   std::string folder = "/var/lib/consilium-coordinator";
   bool json = false;
-  HomeOptions home{"", {}, 8443, 8444};
+  HomeOptions home{"", {}, 8443, 8444, ""};
   std::string lead;
-  std::string authority, authority_key, operated_by;
+  std::string authority, authority_key;
   std::string listen = "0.0.0.0";
   std::uint16_t health_port = 0;
   std::int64_t stall_s = 60;
@@ -60,6 +60,10 @@ struct Arguments {
   std::string file, name, role = "site";
   std::int64_t hours = 72;
 };
+
+std::string NameOf(const Home& home) {
+  return identity::WithOperator(home.options.name, home.options.operated_by);
+}
 
 int Told(const Arguments& arguments, const Error& error) {
   int code = kFailed;
@@ -107,13 +111,7 @@ Result<std::optional<OwnAuthority>> OwnAuthorityOf(const Arguments& arguments) {
 int Init(const Arguments& arguments) {
   const auto own = OwnAuthorityOf(arguments);
   if (!own) return Told(arguments, own.error());
-  HomeOptions options = arguments.home;
-  if (!arguments.operated_by.empty()) {
-    auto name = identity::WithOperator(options.name, arguments.operated_by);
-    if (!name) return Told(arguments, name.error());
-    options.name = std::move(*name);
-  }
-  const auto home = InitHome(arguments.folder, options, program::UnixMs() / 1000, *own);
+  const auto home = InitHome(arguments.folder, arguments.home, program::UnixMs() / 1000, *own);
   if (!home) return Told(arguments, home.error());
   const auto token = LocalToken(arguments.folder, arguments.lead, "lead", arguments.hours);
   if (!token) return Told(arguments, token.error());
@@ -129,7 +127,7 @@ int Init(const Arguments& arguments) {
               << "\n";
     return kOk;
   }
-  fmt::print("The coordinator of '{}' is in {}.\n", home->options.name, arguments.folder);
+  fmt::print("The coordinator of '{}' is in {}.\n", NameOf(*home), arguments.folder);
   fmt::print("  sites work with   {}\n  they enrol at     {}\n", home->work_address(),
              home->enrol_address());
   fmt::print("  authority         {}\n", Hex(home->authority.fingerprint()));
@@ -224,7 +222,7 @@ int Serve(const Arguments& arguments) {
     if (!started) return Told(arguments, started.error());
     health = std::move(*started);
   }
-  spdlog::info("{}: sites at {}, enrolment at {}, {}", (*hub)->home().options.name,
+  spdlog::info("{}: sites at {}, enrolment at {}, {}", NameOf((*hub)->home()),
                (*hub)->home().work_address(), (*hub)->home().enrol_address(),
                study::kEngineVersion);
   Renewals renewals(**hub, **server);
@@ -249,6 +247,16 @@ int Restore(const Arguments& arguments) {
   return kOk;
 }
 
+// "certificate until ..." and, from 30 days before it ends, how long that is.
+std::string UntilText(const Member& member, std::int64_t now_s) {
+  const std::int64_t until_s = member.certificate.not_after_ms / 1000;
+  std::string text = "certificate until " + identity::UtcText(until_s);
+  if (member.state != MemberState::kActive) return text;
+  if (until_s < now_s) return text + ", it has ENDED";
+  const std::int64_t days = (until_s - now_s) / 86'400;
+  return days < kEndsSoonDays ? fmt::format("{}, {} days left", text, days) : text;
+}
+
 int Status(const Arguments& arguments) {
   const auto home = OpenHome(arguments.folder);
   if (!home) return Told(arguments, home.error());
@@ -258,12 +266,21 @@ int Status(const Arguments& arguments) {
   if (!members) return Told(arguments, members.error());
   const auto studies = (*store)->ListStudies();
   if (!studies) return Told(arguments, studies.error());
+  const std::int64_t now_s = program::UnixMs() / 1000;
+  const auto server = identity::ReadCertificate(home->server.certificate_pem);
+  const std::int64_t server_s = server ? server->not_after_s : 0;
+  const std::int64_t authority_s = home->authority.facts().not_after_s;
+  const std::vector<std::string> endings = EndingSoon(*home, home->server, now_s);
   nlohmann::ordered_json json{{"event", "status"},
                               {"name", home->options.name},
+                              {"operated_by", home->options.operated_by},
                               {"engine", study::kEngineVersion},
                               {"work_address", home->work_address()},
                               {"enrol_address", home->enrol_address()},
                               {"authority", Hex(home->authority.fingerprint())},
+                              {"authority_until_unix_s", authority_s},
+                              {"server_certificate_until_unix_s", server_s},
+                              {"warnings", endings},
                               {"members", nlohmann::json::array()},
                               {"studies", nlohmann::json::array()}};
   for (const Member& member : *members) {
@@ -285,16 +302,19 @@ int Status(const Arguments& arguments) {
     return kOk;
   }
   fmt::print("{}\n  sites work with   {}\n  they enrol at     {}\n  authority         {}\n",
-             home->options.name, home->work_address(), home->enrol_address(),
+             NameOf(*home), home->work_address(), home->enrol_address(),
              Hex(home->authority.fingerprint()));
+  fmt::print("  it lasts until    {}\n  the listeners'    certificate until {}\n",
+             identity::UtcText(authority_s), server ? identity::UtcText(server_s) : "-");
   for (const Member& member : *members) {
-    fmt::print("  {:<8} {:<24} {:<8} certificate until {}\n", member.role, member.name,
-               Name(member.state), identity::UtcText(member.certificate.not_after_ms / 1000));
+    fmt::print("  {:<8} {:<24} {:<8} {}\n", member.role, member.name, Name(member.state),
+               UntilText(member, now_s));
   }
   for (const StudyStatus& one : *studies) {
     fmt::print("  study    {:<24} {:<9} {} {}\n", one.name, Name(one.state),
                Hex(one.id).substr(0, 16), one.reason);
   }
+  for (const std::string& one : endings) fmt::print("! {}\n", one);
   return kOk;
 }
 
@@ -320,7 +340,7 @@ int Main(int argc, char** argv) {
   init->add_option("--enrol-port", arguments.home.enrol_port, "Port for enrolment (token)")
       ->capture_default_str();
   init->add_option("--lead", arguments.lead, "Name of the first lead")->required();
-  init->add_option("--operator", arguments.operated_by,
+  init->add_option("--operator", arguments.home.operated_by,
                    "The lead who operates this coordinator, if one does: sites are told");
   auto* authority = init->add_option(
       "--authority", arguments.authority,

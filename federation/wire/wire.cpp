@@ -576,6 +576,7 @@ void Encode(const Enrolled& enrolled, v1::EnrollReply& to) {
   to.set_address(enrolled.address);
   to.set_coordinator(enrolled.coordinator);
   to.set_coordinator_key(AsString(enrolled.coordinator_key.bytes()));
+  to.set_operated_by(enrolled.operated_by);
 }
 
 Result<Enrolled> Decode(const v1::EnrollReply& reply) {
@@ -594,6 +595,9 @@ Result<Enrolled> Decode(const v1::EnrollReply& reply) {
   const auto key = Fixed<32>(reply.coordinator_key(), "enrolled.coordinator_key");
   CONSILIUM_TRY(key);
   enrolled.coordinator_key = federation::VerifyingKey(*key);
+  CONSILIUM_TRY(
+      CheckText(reply.operated_by(), federation::kSiteNameBytesMax, "enrolled.operated_by"));
+  enrolled.operated_by = reply.operated_by();
   return enrolled;
 }
 

@@ -220,6 +220,7 @@ struct Enrolled {
   std::string address;
   std::string coordinator;
   federation::VerifyingKey coordinator_key;
+  std::string operated_by;  // a lead's name; empty: nobody is declared
 };
 void Encode(const Enrolled& enrolled, v1::EnrollReply& to);
 [[nodiscard]] Result<Enrolled> Decode(const v1::EnrollReply& reply);

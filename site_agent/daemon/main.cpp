@@ -132,7 +132,8 @@ int Enroll(const Arguments& arguments, const SiteConfig& config) {
               << "\n";
     return kOk;
   }
-  fmt::print("{} is enrolled at {} ({}).\n", config.site, enrolled->coordinator, enrolled->address);
+  fmt::print("{} is enrolled at {} ({}).\n", config.site, enrolled->CoordinatorText(),
+             enrolled->address);
   fmt::print("  certificate until {}, renewed by itself\n", until);
   fmt::print("  key fingerprint   {}\n", fingerprint);
   fmt::print("Tell the lead this fingerprint by telephone: studies pin it.\n");
@@ -227,20 +228,26 @@ int Main(int argc, char** argv) {
     const auto facts = identity::ReadCertificate(enrolment->certificate_pem);
     if (!facts) return Told(arguments, facts.error());
     const pid_t agent = store->RunningAgent();
+    const int days = identity::DaysLeft(*facts, program::UnixMs() / 1000);
     if (arguments.json) {
       std::cout << nlohmann::ordered_json{{"event", "status"},
                                           {"site", config->site},
                                           {"coordinator", enrolment->coordinator},
+                                          {"operated_by", enrolment->operated_by},
                                           {"address", enrolment->address},
                                           {"certificate_until",
                                            identity::UtcText(facts->not_after_s)},
+                                          {"days_left", days},
                                           {"agent_pid", agent}}
                        .dump()
                 << "\n";
     } else {
       fmt::print(
-          "{} at {} ({}); certificate until {}; {}\n", config->site, enrolment->coordinator,
+          "{} at {} ({}); certificate until {}{}; {}\n", config->site, enrolment->CoordinatorText(),
           enrolment->address, identity::UtcText(facts->not_after_s),
+          days < 0    ? ", it has ENDED"
+          : days < 30 ? fmt::format(", {} days left", days)
+                      : "",
           agent > 0 ? fmt::format("the agent runs (process {})", agent) : "the agent does not run");
     }
     return kOk;

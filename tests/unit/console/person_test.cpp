@@ -187,6 +187,20 @@ TEST(PersonEnrolment, IsReadBackWithWhatItsCertificateSays) {
   EXPECT_EQ(identity::DaysLeft(read->certificate, kNow), 90);
 }
 
+TEST(PersonEnrolment, KeepsTheOperatorAndReadsAFileWithout) {
+  const ScratchFolder scratch;
+  const auto keys = MakeKeys(scratch.path(), "");
+  auto enrolment = Enrolled(MakeAuthority(), keys->tls_key_pem, "anna", identity::Role::kLead);
+  enrolment.operated_by = "anna";
+  ASSERT_TRUE(SaveEnrolment(scratch.path(), enrolment).has_value());
+  EXPECT_EQ(LoadEnrolment(scratch.path()).value().stored.operated_by, "anna");
+  auto json = nlohmann::ordered_json::parse(scratch.Read("enrolment.json"));
+  json.erase("operated_by");
+  json["coordinator"] = "demo (operated by anna)";
+  scratch.Write("enrolment.json", json.dump());
+  EXPECT_EQ(LoadEnrolment(scratch.path()).value().stored.operated_by, "");
+}
+
 TEST(PersonEnrolment, IsMissingWithTheCommandThatMakesIt) {
   const ScratchFolder scratch;
   const auto read = LoadEnrolment(scratch.path());

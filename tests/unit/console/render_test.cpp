@@ -183,6 +183,28 @@ TEST(MemberJson, HasTheWholeKeyAndTheWarnings) {
   EXPECT_EQ(told.at("warnings").size(), 1U);
 }
 
+TEST(CoordinatorText, WarnsOfItsCertificateThirtyDaysAheadAndOfItsAuthorityNinety) {
+  constexpr std::int64_t kDayS = 86'400;
+  constexpr std::int64_t kNowS = kNow / 1000;
+  constexpr std::int64_t kFar = kNowS + 5000 * kDayS;
+  EXPECT_EQ(CoordinatorText(0, 0, kNow), "");  // one that does not say
+  const std::string good = CoordinatorText(kNowS + 30 * kDayS, kNowS + 90 * kDayS, kNow);
+  EXPECT_TRUE(Has(good, "The coordinator's certificate is good until"));
+  EXPECT_FALSE(Has(good, "!"));
+  const std::string soon = CoordinatorText(kNowS + 30 * kDayS - 1, kFar, kNow);
+  EXPECT_TRUE(Has(soon, "! the coordinator's certificate ends in 29 days; "));
+  EXPECT_TRUE(Has(soon, "its operator"));
+  EXPECT_TRUE(Has(CoordinatorText(kNowS - 1, kFar, kNow), "certificate ended on"));
+  // With the authority ends what it issued: one line, not two.
+  const std::string last = CoordinatorText(kNowS + kDayS, kNowS + kDayS, kNow);
+  EXPECT_TRUE(Has(last, "! the coordinator's authority ends in 1 day, and"));
+  EXPECT_FALSE(Has(last, "! the coordinator's certificate"));
+  const auto told = json::parse(CoordinatorJson(kNowS + kDayS, kFar, kNow));
+  EXPECT_EQ(told.at("event"), "coordinator");
+  EXPECT_EQ(told.at("certificate_until_unix_s"), kNowS + kDayS);
+  EXPECT_EQ(told.at("warnings").size(), 1U);
+}
+
 // ---- studies
 
 std::string Id(char first) { return std::string(1, first) + std::string(31, '\x11'); }

@@ -34,7 +34,7 @@ class HomeFolder : public testing::Test {
     std::string name = (fs::temp_directory_path() / "consilium-home-XXXXXX").string();
     scratch_ = ::mkdtemp(name.data());
     folder_ = scratch_ / "c";
-    options_ = {"HN consortium", {"coordinator.example.org", "127.0.0.1"}, 8443, 8444};
+    options_ = {"HN consortium", {"coordinator.example.org", "127.0.0.1"}, 8443, 8444, ""};
   }
   ~HomeFolder() override {
     std::error_code error;
@@ -179,6 +179,26 @@ TEST_F(HomeFolder, AKeyThatOthersCanReadIsRefusedWithTheChmod) {
   ASSERT_FALSE(home.has_value());
   EXPECT_EQ(home.error().code, ErrorCode::kPermissionDenied);
   EXPECT_NE(home.error().message.find("chmod"), std::string::npos) << home.error().message;
+}
+
+TEST_F(HomeFolder, DeclaresAnOperatorInAFieldAndNeverByAName) {
+  options_.name = "HN (operated by maria)";
+  Must(InitHome(folder_, options_, kNowS));
+  EXPECT_EQ(Must(OpenHome(folder_)).options.operated_by, "");
+  EXPECT_EQ(Slurp("coordinator.json").find("operated_by"), std::string::npos);
+  fs::remove_all(folder_);
+
+  options_.operated_by = "anna";
+  Must(InitHome(folder_, options_, kNowS));
+  EXPECT_EQ(Must(OpenHome(folder_)).options.operated_by, "anna");
+  EXPECT_EQ(Must(OpenHome(folder_)).options.name, "HN (operated by maria)");
+  fs::remove_all(folder_);
+
+  options_.operated_by = "anna (lead)";
+  const auto wrong = InitHome(folder_, options_, kNowS);
+  ASSERT_FALSE(wrong.has_value());
+  EXPECT_EQ(wrong.error().code, ErrorCode::kInvalidArgument);
+  EXPECT_NE(wrong.error().message.find("operator"), std::string::npos) << wrong.error().message;
 }
 
 TEST_F(HomeFolder, TellsWhatEndsSoonAndWhatToDo) {

@@ -73,7 +73,7 @@ class Renewal : public testing::Test {
 
   // A coordinator that was made, and started last, so many days ago.
   void Serve(int days_ago, const std::optional<OwnAuthority>& own = std::nullopt) {
-    const HomeOptions options{"HN consortium", {"127.0.0.1"}, FreePort(), FreePort()};
+    const HomeOptions options{"HN consortium", {"127.0.0.1"}, FreePort(), FreePort(), "anna"};
     Home home = Must(InitHome(scratch_ / "c", options, now_s_ - days_ago * kDayS, own));
     HubOptions hub_options;
     hub_options.beat_ms = 500;
@@ -171,6 +171,7 @@ class Renewal : public testing::Test {
 TEST_F(Renewal, IsSeenByNewConnectionsAndNotFeltByOpenOnes) {
   Serve(300);
   const Enrolled site = Enrol("MUMC");
+  EXPECT_EQ(site.enrolment.operated_by, "anna");  // as it is told to whoever enrols
   const auto channel = Dial(site);
   ASSERT_TRUE(Ping(channel).ok());
   WorkStream stream(channel);

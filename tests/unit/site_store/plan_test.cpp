@@ -153,9 +153,10 @@ TEST(Plan, NamesALeadWhoIsAlsoTheOperatorAndOneWhoIsPinned) {
 
 TEST(Plan, NamesALeadWhomTheCoordinatorDeclaresAsItsOperator) {
   PlanFacts facts = FactsAt("north");
-  facts.coordinator = "PAIN (operated by maria)";
   EXPECT_EQ(FieldText(PlanOf({}, facts), "lead and operator"), "(no such field)");
-  facts.coordinator = "PAIN (operated by ines)";
+  facts.operated_by = "maria";
+  EXPECT_EQ(FieldText(PlanOf({}, facts), "lead and operator"), "(no such field)");
+  facts.operated_by = "ines";
   EXPECT_EQ(FieldText(PlanOf({}, facts), "lead and operator"),
             "the lead also operates the coordinator, by its own word: one party plans the study "
             "and adds the sums");

@@ -195,6 +195,28 @@ TEST(SiteStoreKeys, AndEnrolmentAreRefusedWhileOthersCanReadThem) {
   }
 }
 
+TEST(SiteStoreKeys, AnEnrolmentWithoutAnOperatorDeclaresNone) {
+  const Folder folder;
+  auto store = Must(SiteStore::Open(State(folder)));
+  StoredEnrolment enrolment{kSite,       "certificate",
+                            "authority", "coordinator.example:8443",
+                            "hub",       testing::KeysOf("hub").signing.verifying_key(),
+                            kNow,        "anna"};
+  Must(store.SaveEnrolment(enrolment));
+  EXPECT_EQ(Must(store.LoadEnrolment()), enrolment);
+  EXPECT_EQ(enrolment.CoordinatorText(), "hub (operated by anna)");
+  // As it was written before there was the field.
+  const auto path = State(folder) / "enrolment.json";
+  auto json = nlohmann::ordered_json::parse(Slurp(path));
+  json.erase("operated_by");
+  json["coordinator"] = "hub (operated by anna)";
+  Spill(path, json.dump());
+  EXPECT_EQ(Must(store.LoadEnrolment()).operated_by, "");
+  json["operated_by"] = 7;
+  Spill(path, json.dump());
+  EXPECT_EQ(store.LoadEnrolment().error().code, ErrorCode::kDataLoss);
+}
+
 TEST(SiteStoreKeys, ThatAreDamagedAreNamedAndNeverReplaced) {
   const Folder folder;
   auto store = Must(SiteStore::Open(State(folder)));

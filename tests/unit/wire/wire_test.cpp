@@ -263,6 +263,27 @@ TEST(Wire, AnEnrolmentIsProvenByTheKeyThatItNames) {
   }
 }
 
+TEST(Wire, AnEnrolmentsReplyNamesTheOperatorInAFieldOfItsOwn) {
+  Enrolled enrolled;
+  enrolled.versions.engine = "consilium 0.1.0";
+  enrolled.certificate_pem = "certificate";
+  enrolled.authority_pem = "authority";
+  enrolled.address = "coordinator.example.org:8443";
+  enrolled.coordinator = "PAIN (operated by maria)";
+  enrolled.coordinator_key = federation::SigningKey::FromSeed({4}).verifying_key();
+  enrolled.operated_by = "anna";
+  v1::EnrollReply reply;
+  Encode(enrolled, reply);
+  const auto heard = Decode(reply);
+  ASSERT_TRUE(heard.has_value()) << heard.error().message;
+  EXPECT_EQ(heard->operated_by, "anna");
+  EXPECT_EQ(heard->coordinator, "PAIN (operated by maria)");
+  reply.clear_operated_by();  // as a coordinator says it that knows no such field
+  EXPECT_EQ(Decode(reply).value().operated_by, "");
+  reply.set_operated_by(std::string(300, 'a'));
+  EXPECT_FALSE(Decode(reply).has_value());
+}
+
 TEST(Wire, VersionsThatDoNotMeetAreNamedWithWhoMustUpgrade) {
   const Versions ours{2, 3, "consilium 0.2.0"};
   EXPECT_EQ(Negotiate(ours, {1, 2, "consilium 0.1.0"}).value(), 2U);
