@@ -211,9 +211,12 @@ struct Agent::Impl {
     if (!stored->attempts.empty()) {
       const std::uint32_t attempt = stored->attempts.back();
       SetDoing(id, "reading its log");
-      const auto log = store.ReadLog(id, attempt);
-      CONSILIUM_TRY(log);
-      CONSILIUM_TRY((*agent)->Load(attempt, log->bytes));
+      const auto loaded = (*agent)->Load(attempt, [&](const auto& take) -> Result<void> {
+        const auto scanned = store.ScanLog(id, attempt, take);
+        CONSILIUM_TRY(scanned);
+        return {};
+      });
+      CONSILIUM_TRY(loaded);
     }
     one.agent = std::move(*agent);
     SetPosition(one);
@@ -726,7 +729,7 @@ Result<std::unique_ptr<Agent>> Agent::Open(const SiteConfig& config, SiteStore s
     position.study = stored.digest;
     if (!stored.attempts.empty()) {
       position.attempt = stored.attempts.back();
-      const auto log = impl->store.ReadLog(stored.digest, position.attempt);
+      const auto log = impl->store.ScanLog(stored.digest, position.attempt, nullptr);
       CONSILIUM_TRY(log);
       position.records = log->records;
     }

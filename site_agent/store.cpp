@@ -7,8 +7,11 @@
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <charconv>
 #include <chrono>
+#include <cstring>
+#include <fstream>
 #include <nlohmann/json.hpp>
 #include <utility>
 
@@ -380,27 +383,6 @@ Result<void> StudyLog::Append(std::span<const std::uint8_t> record) {
   CONSILIUM_TRY(file_.Append(record));
   ++records_;
   return {};
-}
-
-Result<StoredLog> WholeRecords(std::span<const std::uint8_t> log) {
-  StoredLog whole;
-  std::size_t bytes = 0;
-  while (bytes < log.size()) {
-    const auto record = federation::NextRecord(log.subspan(bytes));
-    if (!record) {
-      const auto later = LaterLogRecord(log, bytes);
-      if (!later) break;
-      return Fail(ErrorCode::kDataLoss,
-                  fmt::format("record {} (byte {}) is damaged, and a whole record stands behind it "
-                              "at byte {}; restore the log from a copy",
-                              whole.records, bytes, *later));
-    }
-    bytes += record->size;
-    ++whole.records;
-  }
-  whole.bytes.assign(log.begin(), log.begin() + static_cast<std::ptrdiff_t>(bytes));
-  whole.torn_bytes = log.size() - bytes;
-  return whole;
 }
 
 // ---- SiteStore: the folder ----------------------------------------------------------------------
@@ -893,22 +875,81 @@ std::string LogName(std::uint32_t attempt) { return fmt::format("log-{}.bin", at
 
 }  // namespace
 
-Result<StoredLog> SiteStore::ReadLog(const Digest& study, std::uint32_t attempt) const {
+Result<LogExtent> SiteStore::ScanLog(const Digest& study, std::uint32_t attempt,
+                                     const TakeRecord& take) const {
+  constexpr std::uint64_t kLength = 8, kHash = 32;
   const fs::path path = StudyFolder(study) / LogName(attempt);
-  if (!Exists(path)) return StoredLog{};
-  const auto text = disk::ReadFile(path);
-  CONSILIUM_TRY(text);
-  auto log = WholeRecords(AsBytes(*text));
-  if (!log) return tl::unexpected<Error>(Within(path.string(), std::move(log).error()));
+  LogExtent extent;
+  if (!Exists(path)) return extent;
+  std::error_code error;
+  const std::uint64_t size = fs::file_size(path, error);
+  std::ifstream file(path, std::ios::binary);
+  const auto unreadable = [&] {
+    return Fail(ErrorCode::kUnavailable,
+                fmt::format("{}: cannot be read at byte {}: {}; check the disk and the file's "
+                            "owner",
+                            path.string(), extent.bytes, std::strerror(errno)));
+  };
+  if (error || !file) return unreadable();
+  Bytes record;
+  // From extent.bytes on, `count` bytes in all.
+  const auto read = [&](std::uint64_t count) {
+    const std::size_t held = record.size();
+    record.resize(count);
+    file.read(reinterpret_cast<char*>(record.data()) + held,
+              static_cast<std::streamsize>(count - held));
+    return file.good();
+  };
+  while (extent.bytes < size) {
+    const std::uint64_t left = size - extent.bytes;
+    record.clear();
+    if (left >= kLength + kHash) {
+      if (!read(kLength)) return unreadable();
+      const std::uint64_t body = ByteReader(record).U64();
+      if (body <= left - kLength - kHash) {
+        if (!read(kLength + body + kHash)) return unreadable();
+      }
+    }
+    if (record.size() <= kLength || !federation::NextRecord(record)) {
+      // Torn, or damaged: only then is the rest looked at as a whole.
+      record.resize(std::min<std::uint64_t>(record.size(), left));
+      if (!read(left)) return unreadable();
+      if (const auto later = LaterLogRecord(record, 0)) {
+        return Fail(
+            ErrorCode::kDataLoss,
+            fmt::format("{}: record {} (byte {}) is damaged, and a whole record stands "
+                        "behind it at byte {}; restore the log from a copy",
+                        path.string(), extent.records, extent.bytes, extent.bytes + *later));
+      }
+      extent.torn_bytes = left;
+      return extent;
+    }
+    if (take) CONSILIUM_TRY(take(record));
+    extent.bytes += record.size();
+    ++extent.records;
+  }
+  return extent;
+}
+
+Result<StoredLog> SiteStore::ReadLog(const Digest& study, std::uint32_t attempt) const {
+  StoredLog log;
+  const auto extent =
+      ScanLog(study, attempt, [&](std::span<const std::uint8_t> record) -> Result<void> {
+        log.bytes.insert(log.bytes.end(), record.begin(), record.end());
+        return {};
+      });
+  CONSILIUM_TRY(extent);
+  log.records = extent->records;
+  log.torn_bytes = extent->torn_bytes;
   return log;
 }
 
 Result<std::unique_ptr<StudyLog>> SiteStore::OpenLog(const Digest& study, std::uint32_t attempt) {
   CONSILIUM_TRY(RequireLock());
   CONSILIUM_TRY(LoadDecision(study));
-  const auto log = ReadLog(study, attempt);
+  const auto log = ScanLog(study, attempt, nullptr);
   CONSILIUM_TRY(log);
-  auto file = disk::AppendFile::Open(StudyFolder(study) / LogName(attempt), log->bytes.size());
+  auto file = disk::AppendFile::Open(StudyFolder(study) / LogName(attempt), log->bytes);
   CONSILIUM_TRY(file);
   return std::unique_ptr<StudyLog>(new StudyLog(std::move(*file), log->records));
 }

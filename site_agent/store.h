@@ -103,10 +103,17 @@ struct StoredStudy {
   std::vector<std::uint32_t> attempts;  // that have a log, ascending
 };
 
-struct StoredLog {
-  Bytes bytes;                   // whole records: the header, then one a round
-  std::uint64_t records = 0;     // how many
+// How far a log reaches.
+struct LogExtent {
+  std::uint64_t records = 0;     // whole ones: the header, then one a round
+  std::uint64_t bytes = 0;       // that they take
   std::uint64_t torn_bytes = 0;  // behind them, of a record that was never finished
+};
+
+struct StoredLog {
+  Bytes bytes;                   // whole records
+  std::uint64_t records = 0;     // how many
+  std::uint64_t torn_bytes = 0;  // behind them
 };
 
 // The head of the ledger as the coordinator countersigned it (wire::HeadSigned).
@@ -251,7 +258,14 @@ class SiteStore {
   [[nodiscard]] Result<void> EndStudy(const Digest& digest, const StudyEnd& end);
 
   // --- logs ---
-  // Errors: kDataLoss (a record before the last is damaged). No log: nothing and no error.
+  // Hands the whole records of a log to `take`, in order; one is in memory at a time. Without
+  // `take` they are only counted. What does not end with a whole record is left out (torn_bytes).
+  // Errors: kDataLoss (a record before the last is damaged), kUnavailable (the file cannot be
+  // read), take's. No log: nothing and no error.
+  using TakeRecord = std::function<Result<void>(std::span<const std::uint8_t> record)>;
+  [[nodiscard]] Result<LogExtent> ScanLog(const Digest& study, std::uint32_t attempt,
+                                          const TakeRecord& take) const;
+  // All of it at once. Errors: those of ScanLog.
   [[nodiscard]] Result<StoredLog> ReadLog(const Digest& study, std::uint32_t attempt) const;
   // Continues behind the whole records; a torn tail is cut off. Errors: kNotFound (the study).
   [[nodiscard]] Result<std::unique_ptr<StudyLog>> OpenLog(const Digest& study,
@@ -270,9 +284,5 @@ class SiteStore {
 
 // "2026-03-01 14:05 UTC".
 [[nodiscard]] std::string UtcText(std::int64_t unix_ms);
-
-// Whole records at the beginning of a log's bytes, and what is behind them. Errors: kDataLoss (what
-// is behind them is more than a torn last record: names the record).
-[[nodiscard]] Result<StoredLog> WholeRecords(std::span<const std::uint8_t> log);
 
 }  // namespace consilium::site_agent

@@ -293,23 +293,21 @@ Result<void> StudyAgent::TakeSeals(const std::map<std::string, federation::SumSe
   return impl.joined ? impl.MakeSumKey(*impl.joined) : Result<void>();
 }
 
-Result<void> StudyAgent::Load(std::uint32_t attempt, std::span<const std::uint8_t> log) {
+Result<void> StudyAgent::Load(std::uint32_t attempt,
+                              const std::function<Result<void>(const TakeRecord& take)>& kept) {
   std::uint64_t index = 0;
-  while (!log.empty()) {
-    const auto record = federation::NextRecord(log);
-    CONSILIUM_TRY(record);
-    const auto bytes = log.first(record->size);
-    CONSILIUM_TRY(impl_->Take(attempt, index, bytes, false));
+  const auto read = kept([&](std::span<const std::uint8_t> record) -> Result<void> {
+    CONSILIUM_TRY(impl_->Take(attempt, index, record, false));
     if (index == 0) {
       for (const LedgerRecord& one : impl_->place.ledger->records()) {
         if (one.event == LedgerEvent::kTotalReceived && one.study == impl_->joined->study.digest)
           impl_->told.emplace(one.attempt, one.round);
       }
     }
-    CONSILIUM_TRY(impl_->Advance());
-    log = log.subspan(record->size);
     ++index;
-  }
+    return impl_->Advance();
+  });
+  CONSILIUM_TRY(read);
   return impl_->place.sync_ledger();
 }
 

@@ -65,8 +65,11 @@ class StudyAgent {
   // connection. Errors: GATE_SUM_SHARE (one does not open, or is of no training site: names it).
   [[nodiscard]] Result<void> TakeSeals(const std::map<std::string, federation::SumSeal>& seals);
 
-  // Takes up the attempt whose log was kept. Errors: those of Take; kDataLoss.
-  [[nodiscard]] Result<void> Load(std::uint32_t attempt, std::span<const std::uint8_t> log);
+  // Takes up the attempt whose log was kept; `kept` hands its records over one by one, so that no
+  // more than one of them need be in memory. Errors: those of Take; kept's.
+  using TakeRecord = std::function<Result<void>(std::span<const std::uint8_t> record)>;
+  [[nodiscard]] Result<void> Load(std::uint32_t attempt,
+                                  const std::function<Result<void>(const TakeRecord& take)>& kept);
 
   // The next record of the attempt: number 0 is the header, whose study the site joins; number r+1
   // is round r. True: it is new, checked and on the disk: say so (position), then call Advance.

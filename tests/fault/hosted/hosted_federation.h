@@ -237,7 +237,17 @@ class HostedFederation : public coordinator::Outbox {
     site.agent = std::move(*agent);
     if (!site.logs.empty()) {
       const auto& [attempt, log] = *site.logs.rbegin();
-      const auto loaded = site.agent->Load(attempt, log);
+      const auto loaded =
+          site.agent->Load(attempt, [&bytes = log](const auto& take) -> Result<void> {
+            std::span<const std::uint8_t> left = bytes;
+            while (!left.empty()) {
+              const auto record = federation::NextRecord(left);
+              CONSILIUM_TRY(record);
+              CONSILIUM_TRY(take(left.first(record->size)));
+              left = left.subspan(record->size);
+            }
+            return {};
+          });
       ASSERT_TRUE(loaded.has_value()) << loaded.error().message;
     }
   }

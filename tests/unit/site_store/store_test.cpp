@@ -672,18 +672,92 @@ TEST(SiteStoreLogs, ATornLastRecordIsCutOffAtEveryByte) {
 }
 
 TEST(SiteStoreLogs, EveryDamagedByteBeforeTheLastRecordIsDataLoss) {
+  const Folder folder;
+  auto store = Must(SiteStore::Open(State(folder)));
+  const study::Submission submission = Submitted();
+  const Digest digest = study::DigestOf(submission);
+  Must(store.AddStudy(submission, kNow));
   const std::vector<Bytes> records = LogRecords(2);
-  Bytes whole;
-  for (const Bytes& record : records) whole.insert(whole.end(), record.begin(), record.end());
-  ASSERT_EQ(Must(WholeRecords(whole)).records, 3U);
+  std::string whole;
+  for (const Bytes& record : records) whole += AsText(record);
+  const auto path = State(folder) / "studies" / Hex(digest) / "log-0.bin";
+  Spill(path, whole);
+  ASSERT_EQ(Must(store.ReadLog(digest, 0)).records, 3U);
   for (std::size_t at = 0; at < whole.size() - records.back().size(); ++at) {
-    Bytes damaged = whole;
-    damaged[at] ^= 0x41;
-    const auto read = WholeRecords(damaged);
+    std::string damaged = whole;
+    damaged[at] = static_cast<char>(damaged[at] ^ 0x41);
+    Spill(path, damaged);
+    const auto read = store.ReadLog(digest, 0);
     ASSERT_FALSE(read.has_value()) << at;
     ASSERT_EQ(read.error().code, ErrorCode::kDataLoss);
+    ASSERT_TRUE(Has(read.error().message, path.string()));
     ASSERT_TRUE(Has(read.error().message, "is damaged, and a whole record stands behind it"));
   }
+}
+
+TEST(SiteStoreLogs, AreHandedOverRecordByRecord) {
+  const Folder folder;
+  auto store = Must(SiteStore::Open(State(folder)));
+  const study::Submission submission = Submitted();
+  const Digest digest = study::DigestOf(submission);
+  Must(store.AddStudy(submission, kNow));
+  const auto refuse = [](std::span<const std::uint8_t>) -> Result<void> {
+    return Fail(ErrorCode::kInternal, "there is nothing to take");
+  };
+  EXPECT_EQ(Must(store.ScanLog(digest, 0, refuse)).records, 0U);
+  const std::vector<Bytes> records = LogRecords(4);
+  std::string whole;
+  for (const Bytes& record : records) whole += AsText(record);
+  const auto path = State(folder) / "studies" / Hex(digest) / "log-0.bin";
+  Spill(path, whole + "torn");
+  std::vector<Bytes> taken;
+  const LogExtent extent =
+      Must(store.ScanLog(digest, 0, [&](std::span<const std::uint8_t> record) -> Result<void> {
+        taken.emplace_back(record.begin(), record.end());
+        return {};
+      }));
+  EXPECT_EQ(taken, records);
+  EXPECT_EQ(extent.records, 5U);
+  EXPECT_EQ(extent.bytes, whole.size());
+  EXPECT_EQ(extent.torn_bytes, 4U);
+  EXPECT_EQ(Must(store.ScanLog(digest, 0, nullptr)).records, 5U);
+  // What the taker says ends it.
+  int seen = 0;
+  const auto ended = store.ScanLog(digest, 0, [&](std::span<const std::uint8_t>) -> Result<void> {
+    if (++seen < 3) return {};
+    return Fail(ErrorCode::kPermissionDenied, "not this one");
+  });
+  ASSERT_FALSE(ended.has_value());
+  EXPECT_EQ(ended.error().message, "not this one");
+  EXPECT_EQ(seen, 3);
+}
+
+// A long log costs no more memory than its longest record: here 64 of 1 MiB each.
+TEST(SiteStoreLogs, OfAnyLengthTakeTheMemoryOfOneRecord) {
+  const Folder folder;
+  auto store = Must(SiteStore::Open(State(folder)));
+  const study::Submission submission = Submitted();
+  const Digest digest = study::DigestOf(submission);
+  Must(store.AddStudy(submission, kNow));
+  const auto path = State(folder) / "studies" / Hex(digest) / "log-0.bin";
+  {
+    std::ofstream file(path, std::ios::binary);
+    federation::LogEntry entry;
+    entry.total = Bytes(1 << 20, 7);
+    for (int i = 0; i < 64; ++i) file << AsText(federation::EncodeRecord(entry));
+  }
+  const auto peak_kib = [] {
+    const std::string status = Slurp("/proc/self/status");
+    return std::stol(status.substr(status.find("VmHWM:") + 6));
+  };
+  EXPECT_EQ(InChild([&] {
+              const long before = peak_kib();
+              const auto scanned = store.ScanLog(
+                  digest, 0, [](std::span<const std::uint8_t>) { return Result<void>(); });
+              if (!scanned || scanned->records != 64) return 1;
+              return peak_kib() - before < 8 << 10 ? 0 : 2;
+            }),
+            0);
 }
 
 TEST(UtcText, IsTheCalendarsAlsoBefore1970) {
