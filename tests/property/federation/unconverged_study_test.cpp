@@ -1,6 +1,8 @@
 // A model that does not converge costs its own figures and nobody else's.
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "tests/support/small_study.h"
 
 namespace consilium {
@@ -78,8 +80,8 @@ TEST(UnconvergedStudy, APathThatEndsEarlyIsUsedAndSaidInTheRowAndTheVerdict) {
   EXPECT_LE(row->kkt_residual, 2e-14);
   EXPECT_GT(row->external_auc, 0.5);
   EXPECT_GT(row->internal_auc, 0.5);
-  ASSERT_FALSE(run.results.verdict.sentences.empty());
-  EXPECT_EQ(run.results.verdict.sentences.back(), "Held out west: " + row->path_ended + ".");
+  const std::vector<std::string>& said = run.results.verdict.sentences;
+  EXPECT_EQ(std::count(said.begin(), said.end(), "Held out west: " + row->path_ended + "."), 1);
   EXPECT_NE(run.report.find(row->path_ended), std::string::npos);
 }
 
