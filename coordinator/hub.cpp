@@ -199,8 +199,7 @@ Result<std::unique_ptr<Hub>> Hub::Open(Home home, HubOptions options, Studies wh
     if (HasEnded(study.state)) continue;
     if (const auto started = hub->StartStudy(study.id); !started) {
       // One study that cannot be taken up must not keep the others waiting.
-      hub->Note("coordinator", "study.not_taken_up",
-                fmt::format("{}: {}", study.name, started.error().message));
+      hub->NotTakenUp(study.id, study.name, started.error());
     }
   }
   hub->watch_ = std::thread([self = hub.get()] { self->Watch(); });
@@ -225,6 +224,13 @@ void Hub::Stop() {
 void Hub::Note(std::string_view who, std::string_view what, std::string_view detail) {
   const std::lock_guard lock(store_mutex_);
   (void)store_->AddEvent(program::UnixMs(), who, what, detail);
+}
+
+void Hub::NotTakenUp(const Digest& id, std::string_view name, const Error& why) {
+  spdlog::error("study {} is not taken up: {}", name, why.message);
+  Note("coordinator", "study.not_taken_up", fmt::format("{}: {}", name, why.message));
+  const std::lock_guard lock(mutex_);
+  not_taken_up_[id] = why.message;
 }
 
 bool Hub::Refused(std::string_view kind, std::string_view who, std::string_view why) {
@@ -469,7 +475,7 @@ Result<void> Hub::Attach(const Caller& caller, const wire::Hello& hello,
     if (running.contains(id)) continue;
     if (!StudyOfMember(id, caller.name)) continue;
     if (const auto started = StartStudy(id); !started)
-      Note("coordinator", "study.not_taken_up", started.error().message);
+      NotTakenUp(id, Hex(id).substr(0, 16), started.error());
   }
   {
     const std::lock_guard lock(store_mutex_);
@@ -792,14 +798,24 @@ Result<Digest> Hub::SubmitStudy(const Caller& caller, std::span<const std::uint8
 
 Result<void> Hub::CancelStudy(const Caller& caller, const Digest& study, std::string_view reason) {
   const auto thread = FindThread(study);
+  const std::string why = fmt::format("cancelled by {}: {}", caller.name, reason);
   if (!thread) {
-    return Fail(ErrorCode::kNotFound, fmt::format("study {}: none that is under way has this name",
-                                                  Hex(study).substr(0, 16)));
+    // One that this program cannot take up, such as another engine's, ends in the store; sites hear
+    // of it when they speak of it.
+    const std::lock_guard lock(store_mutex_);
+    const auto stored = store_->FindStudy(study);
+    if (!stored || HasEnded(stored->status.state)) {
+      return Fail(
+          ErrorCode::kNotFound,
+          fmt::format("study {}: none that is under way has this name", Hex(study).substr(0, 16)));
+    }
+    CONSILIUM_TRY(store_->SetStudyState(study, StudyState::kCancelled, why, program::UnixMs()));
+    CONSILIUM_TRY(store_->AddEvent(program::UnixMs(), caller.name, "study.cancelled",
+                                   fmt::format("{}: {}", Hex(study).substr(0, 16), reason)));
+    return {};
   }
   Note(caller.name, "study.cancelled", fmt::format("{}: {}", Hex(study).substr(0, 16), reason));
-  thread->Post([why = fmt::format("cancelled by {}: {}", caller.name, reason)](StudyHost& host) {
-    host.Cancel(why, program::UnixMs());
-  });
+  thread->Post([why](StudyHost& host) { host.Cancel(why, program::UnixMs()); });
   return {};
 }
 
@@ -827,6 +843,10 @@ Result<HostStatus> Hub::Status(const Digest& study) {
   const auto records = store_->RecordCount(study, status.attempt);
   CONSILIUM_TRY(records);
   status.round = *records > 0 ? *records - 1 : 0;
+  const std::lock_guard held(mutex_);
+  if (const auto found = not_taken_up_.find(study);
+      found != not_taken_up_.end() && !HasEnded(status.study.state))
+    status.doing = "not taken up: " + found->second;
   return status;
 }
 

@@ -166,6 +166,8 @@ class Hub {
   [[nodiscard]] Result<identity::CertificateFacts> FactsOf(std::string_view certificate_pem,
                                                            std::int64_t now_s);
   void Watch();
+  // Tells the operator, and whoever asks for the study, that it waits for another program.
+  void NotTakenUp(const Digest& id, std::string_view name, const Error& why);
   void Note(std::string_view who, std::string_view what, std::string_view detail);
 
   Home home_;
@@ -183,6 +185,7 @@ class Hub {
   std::mutex mutex_;  // of what stands below; never held while a study or the store is called
   std::map<std::string, Connected> connected_;
   std::map<Digest, std::shared_ptr<StudyThread>> threads_;
+  std::map<Digest, std::string> not_taken_up_;  // why
   std::atomic<bool> stopping_{false};
   std::atomic<std::int64_t> server_until_s_{0};
   std::atomic<std::uint64_t> answers_{0}, answer_bytes_{0}, refused_calls_{0}, enrolled_{0};
