@@ -633,7 +633,10 @@ void Hub::Submit(const Caller& caller, wire::AnswerHead head, std::shared_ptr<Sp
       done(tl::unexpected<Error>(bytes.error()));
       return;
     }
-    done(host.Answered(site, head, *bytes, program::MonotonicMs(), program::UnixMs()));
+    auto held = host.Answered(site, head, *bytes, words->digest(), program::MonotonicMs(),
+                              program::UnixMs());
+    words->Close();  // before the next one: so many answers take no more room than one
+    done(std::move(held));
   });
 }
 

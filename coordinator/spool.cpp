@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <cstring>
 #include <memory>
+#include <utility>
 
 namespace consilium::coordinator {
 namespace {
@@ -36,6 +37,7 @@ void SpoolRoom::GiveBack(std::uint64_t bytes) { left_ += static_cast<std::int64_
 Result<std::unique_ptr<Spool>> Spool::Open(const std::filesystem::path& folder, std::uint64_t size,
                                            SpoolRoom& room) {
   auto spool = std::unique_ptr<Spool>(new Spool(size, room));
+  if (size == 0) spool->digest_ = spool->hash_.Finish();
   if (size > kSpoolMemoryBytes) spool->took_room_ = room.Take(size);
   if (size <= kSpoolMemoryBytes || spool->took_room_) {
     spool->memory_.reserve(size);
@@ -46,10 +48,13 @@ Result<std::unique_ptr<Spool>> Spool::Open(const std::filesystem::path& folder, 
   return spool;
 }
 
-Spool::~Spool() {
-  if (mapped_ != nullptr) ::munmap(mapped_, size_);
-  if (descriptor_ >= 0) ::close(descriptor_);
-  if (took_room_) room_.GiveBack(size_);
+Spool::~Spool() { Close(); }
+
+void Spool::Close() {
+  if (mapped_ != nullptr) ::munmap(std::exchange(mapped_, nullptr), size_);
+  if (descriptor_ >= 0) ::close(std::exchange(descriptor_, -1));
+  memory_ = {};
+  if (std::exchange(took_room_, false)) room_.GiveBack(size_);
 }
 
 Result<void> Spool::Append(std::span<const std::uint8_t> bytes) {
@@ -69,7 +74,10 @@ Result<void> Spool::Append(std::span<const std::uint8_t> bytes) {
       at += static_cast<std::size_t>(written);
     }
   }
+  if (bytes.empty()) return {};
   arrived_ += bytes.size();
+  hash_.Append(bytes);
+  if (complete()) digest_ = hash_.Finish();
   return {};
 }
 

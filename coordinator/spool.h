@@ -10,11 +10,12 @@
 
 #include "base/bytes.h"
 #include "base/result.h"
+#include "base/sha256_stream.h"
 
 namespace consilium::coordinator {
 
 inline constexpr std::size_t kSpoolMemoryBytes = std::size_t{256} << 10;
-inline constexpr std::int64_t kSpoolRoomBytes = std::int64_t{17} << 20;  // for all large ones
+inline constexpr std::int64_t kSpoolRoomBytes = std::int64_t{9} << 20;  // for all large ones
 
 // What large answers may take of the memory, together. Thread-safe.
 class SpoolRoom {
@@ -43,6 +44,10 @@ class Spool {
   [[nodiscard]] std::uint64_t arrived() const { return arrived_; }
   // All bytes, mapped. Errors: kFailedPrecondition (not complete), kUnavailable.
   [[nodiscard]] Result<std::span<const std::uint8_t>> Words();
+  // Gives back memory, mapping and file; what Words gave is no more.
+  void Close();
+  // SHA-256 of all bytes, made while they came. Only when they are complete.
+  [[nodiscard]] const Digest& digest() const { return digest_; }
 
  private:
   Spool(std::uint64_t size, SpoolRoom& room) : size_(size), room_(room) {}
@@ -50,6 +55,8 @@ class Spool {
   SpoolRoom& room_;
   bool took_room_ = false;
   std::uint64_t arrived_ = 0;
+  Sha256Stream hash_;
+  Digest digest_;
   Bytes memory_;
   int descriptor_ = -1;
   void* mapped_ = nullptr;

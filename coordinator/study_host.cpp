@@ -407,6 +407,14 @@ struct StudyHost::Impl {
     outbox.Send(name, wire::Ended{id, std::string(Name(status.state)), status.reason});
   }
 
+  // Who comes late is sent it from the store.
+  void ForgetHeldRecord() {
+    const bool held = std::all_of(sites.begin(), sites.end(), [&](const auto& one) {
+      return !one.second.connected || one.second.held == records;
+    });
+    if (held) newest.reset();
+  }
+
   Result<std::shared_ptr<const Bytes>> RecordAt(std::uint64_t index) {
     if (newest && index + 1 == records) return newest;
     auto read = store.ReadRecords(id, attempt, index, 1);
@@ -466,7 +474,7 @@ struct StudyHost::Impl {
       CONSILIUM_TRY(run->run->Commit(decision));
       decision.clear();
       ++records;
-      newest = run->run->last_record();
+      newest = run->run->TakeRecord();
       run->bytes_up += run->run->last_entry().total.size();
       Take(run->round->On(federation::TotalLogged{}));
     } else if (std::holds_alternative<federation::Publish>(action)) {
@@ -475,6 +483,7 @@ struct StudyHost::Impl {
         Fail(advanced.error().message);
         return {};
       }
+      run->run->ForgetTotal();
       run->round.reset();
     } else if (const auto* end = std::get_if<federation::EndAttempt>(&action)) {
       // The survivors stand in the reason, so that a coordinator that is killed now knows them.
@@ -662,12 +671,13 @@ void StudyHost::Held(const std::string& site, const wire::Position& position, st
   if (position.attempt != one.attempt || position.records <= one.held) return;
   one.held = position.records;
   one.sent = std::max(one.sent, one.held);
+  impl_->ForgetHeldRecord();
   impl_->Feed(site, one);
 }
 
 Result<bool> StudyHost::Answered(const std::string& site, const wire::AnswerHead& head,
-                                 std::span<const std::uint8_t> words, std::int64_t now_ms,
-                                 std::int64_t unix_ms) {
+                                 std::span<const std::uint8_t> words, const Digest& digest,
+                                 std::int64_t now_ms, std::int64_t unix_ms) {
   impl_->At(now_ms, unix_ms);
   Impl& impl = *impl_;
   if (!impl.run || !impl.run->round) {
@@ -686,7 +696,7 @@ Result<bool> StudyHost::Answered(const std::string& site, const wire::AnswerHead
   const bool held = round.receipts().contains(site);
   if (!held && round.phase() == Round::Phase::kGathering && impl.IsAsked(site) &&
       head.binding == impl.run->run->binding()) {
-    CONSILIUM_TRY(impl.run->run->Add(site, head.receipt, words, head.releases));
+    CONSILIUM_TRY(impl.run->run->Add(site, head.receipt, words, digest, head.releases));
   }
   for (Action& action : round.On(arrived)) {
     if (const auto* reject = std::get_if<federation::Reject>(&action)) {

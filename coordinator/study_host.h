@@ -83,11 +83,11 @@ class StudyHost {
   void Refused(const std::string& site, const wire::Refused& refused, std::int64_t now_ms,
                std::int64_t unix_ms);
   void Held(const std::string& site, const wire::Position& position, std::int64_t now_ms);
-  // An answer has arrived whole. True: it was held before. Errors: why it is not taken; the site is
-  // told the code.
+  // An answer has arrived whole; `digest` is the SHA-256 of its words. True: it was held before.
+  // Errors: why it is not taken; the site is told the code.
   [[nodiscard]] Result<bool> Answered(const std::string& site, const wire::AnswerHead& head,
-                                      std::span<const std::uint8_t> words, std::int64_t now_ms,
-                                      std::int64_t unix_ms);
+                                      std::span<const std::uint8_t> words, const Digest& digest,
+                                      std::int64_t now_ms, std::int64_t unix_ms);
   // A person says that the site is gone for good (revoked, withdrawn).
   void Left(const std::string& site, std::string_view why, std::int64_t now_ms,
             std::int64_t unix_ms);

@@ -119,7 +119,6 @@ StudyRun::StudyRun(const study::Study& study, const study::Engine& engine,
 void StudyRun::Open() {
   open_ = {};
   open_.binding = binding();
-  open_.total.assign(SumBytes(replay_), 0);
 }
 
 Result<std::unique_ptr<StudyRun>> StudyRun::Begin(const study::Study& study, std::string study_file,
@@ -191,7 +190,7 @@ bool StudyRun::IsAsked(const std::string& site) const {
 }
 
 Result<void> StudyRun::Add(const std::string& site, const Receipt& receipt,
-                           std::span<const std::uint8_t> words,
+                           std::span<const std::uint8_t> words, const Digest& digest,
                            const federation::Releases& releases) {
   const std::uint64_t round = open_.binding.round;
   const auto denied = [&](std::string_view what) {
@@ -216,15 +215,18 @@ Result<void> StudyRun::Add(const std::string& site, const Receipt& receipt,
                 fmt::format("round {}: the answer of {} is held already", round, site));
   }
   CONSILIUM_TRY(federation::Verify(receipt, members_, roster_digest_));
-  CONSILIUM_TRY(federation::CheckWords(receipt, words));
+  CONSILIUM_TRY(federation::CheckWords(receipt, words.size(), digest));
   CONSILIUM_TRY(federation::CheckReleases(receipt, releases));
-  const std::size_t expected = roster_.contains(site) ? open_.total.size() : 0;
+  const std::size_t expected = roster_.contains(site) ? SumBytes(replay_) : 0;
   if (words.size() != expected) {
     return Fail(ErrorCode::kDataLoss, fmt::format("round {}: {} sent {} bytes; expected {}", round,
                                                   site, words.size(), expected));
   }
-  if (!words.empty()) last_.total = {};
-  federation::AddWords(replay_.layout(), words, open_.total);
+  if (!words.empty()) {
+    last_.total = {};
+    open_.total.resize(words.size());  // zeros, before the first
+    federation::AddWords(replay_.layout(), words, open_.total);
+  }
   open_.receipts.insert(place, receipt);
   for (const auto& [query, release] : releases) open_.releases[query][site] = release;
   return {};
@@ -255,7 +257,7 @@ Result<Digest> StudyRun::Commit(std::string decision) {
 Result<Digest> StudyRun::Prepare(const std::map<std::string, ArrivedAnswer>& answers) {
   Open();  // a round that was refused before begins anew
   for (const auto& [site, answer] : answers)
-    CONSILIUM_TRY(Add(site, answer.receipt, answer.words, answer.releases));
+    CONSILIUM_TRY(Add(site, answer.receipt, answer.words, Sha256(answer.words), answer.releases));
   return Commit();
 }
 

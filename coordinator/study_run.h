@@ -51,11 +51,11 @@ class StudyRun {
   [[nodiscard]] bool IsAsked(const std::string& site) const;
 
   // Adds one site's answer of this round to the total: its receipt and words are checked first, and
-  // the words are not kept. Errors: kPermissionDenied or kDataLoss (a receipt, words or a Release
-  // that do not fit; names the site), kAlreadyExists (the site's answer is in the total already);
-  // then the total is as it was.
+  // the words are not kept. `digest`: SHA-256 of `words`. Errors: kPermissionDenied or kDataLoss (a
+  // receipt, words or a Release that do not fit; names the site), kAlreadyExists (the site's answer
+  // is in the total already); then the total is as it was.
   [[nodiscard]] Result<void> Add(const std::string& site, const federation::Receipt& receipt,
-                                 std::span<const std::uint8_t> words,
+                                 std::span<const std::uint8_t> words, const Digest& digest,
                                  const federation::Releases& releases);
   // Appends the entry of what was added to the log; its total may be told from then on. The hash of
   // the record. `decision`: of the quorum contract, in words. Errors: kFailedPrecondition (a
@@ -68,11 +68,14 @@ class StudyRun {
   [[nodiscard]] Result<Digest> Close(const std::map<std::string, ArrivedAnswer>& answers);
   // Moves on to the next round with the entry that Commit appended.
   [[nodiscard]] Result<void> Advance();
-  // The entry that Commit appended last, for whoever replays beside us.
-  // The last entry of the log; its total until the next answer is added.
+  // The last entry of the log, for whoever replays beside us; its total until the next answer is
+  // added, or ForgetTotal.
   [[nodiscard]] const federation::LogEntry& last_entry() const { return last_; }
-  // The record of the last Commit of this object, as it stands in the log; null before one.
-  [[nodiscard]] std::shared_ptr<const Bytes> last_record() const { return last_record_; }
+  // Gives back the memory of the last total, once Advance is done.
+  void ForgetTotal() { last_.total = {}; }
+  // Hands over the record of the last Commit of this object, as it stands in the log; null before
+  // one.
+  [[nodiscard]] std::shared_ptr<const Bytes> TakeRecord() { return std::move(last_record_); }
 
   // When done(): the results; rounds and what left each site are counted from the log.
   [[nodiscard]] Result<study::Results> Take();

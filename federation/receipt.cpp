@@ -110,14 +110,16 @@ Result<void> Verify(const Receipt& receipt, const Roster& members, const Digest&
 }
 
 Result<void> CheckWords(const Receipt& receipt, std::span<const std::uint8_t> words) {
-  if (words.size() != receipt.answer_bytes) {
-    return Fail(
-        ErrorCode::kDataLoss,
-        fmt::format("answer of site '{}', round {}: {} bytes arrived, its receipt says {}; "
-                    "send it again",
-                    receipt.site, receipt.binding.round, words.size(), receipt.answer_bytes));
+  return CheckWords(receipt, words.size(), Sha256(words));
+}
+
+Result<void> CheckWords(const Receipt& receipt, std::uint64_t size, const Digest& found) {
+  if (size != receipt.answer_bytes) {
+    return Fail(ErrorCode::kDataLoss,
+                fmt::format("answer of site '{}', round {}: {} bytes arrived, its receipt says {}; "
+                            "send it again",
+                            receipt.site, receipt.binding.round, size, receipt.answer_bytes));
   }
-  const Digest found = Sha256(words);
   if (found != receipt.answer) {
     return Fail(
         ErrorCode::kDataLoss,

@@ -85,8 +85,11 @@ struct Receipt {
 [[nodiscard]] Result<void> Verify(const Receipt& receipt, const Roster& members,
                                   const Digest& roster);
 
-// `words` are the bytes of the receipt. Errors: kDataLoss (size or digest differ; names the site).
+// `words` are the bytes of the receipt; or bytes of this size and SHA-256, hashed while they came.
+// Errors: kDataLoss (size or digest differ; names the site).
 [[nodiscard]] Result<void> CheckWords(const Receipt& receipt, std::span<const std::uint8_t> words);
+[[nodiscard]] Result<void> CheckWords(const Receipt& receipt, std::uint64_t size,
+                                      const Digest& found);
 // `releases` are those of the receipt. Errors: kDataLoss (their digest differs; names the site).
 [[nodiscard]] Result<void> CheckReleases(const Receipt& receipt, const Releases& releases);
 

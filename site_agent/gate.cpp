@@ -980,8 +980,10 @@ Ruling<void> Gate::AdmitQuery(const RoundFacts& facts, const Query& query, const
   return {};
 }
 
-Ruling<Bytes> Gate::AdmitAnswer(const RoundFacts& facts, const Query& query, const Step* step,
-                                const MyRows& rows, Bytes words, bool masked) {
+Ruling<std::span<const std::uint8_t>> Gate::AdmitAnswer(const RoundFacts& facts, const Query& query,
+                                                        const Step* step, const MyRows& rows,
+                                                        std::span<const std::uint8_t> words,
+                                                        bool masked) {
   const auto no = [&](GateRule rule, std::string message, Counts counts = {}) {
     return tl::unexpected<Refusal>(
         Refused(facts, query, {rule, std::move(message), std::move(counts), {}}));

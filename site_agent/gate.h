@@ -200,12 +200,12 @@ class Gate {
                                         const federation::Step* step, const MyRows& rows);
 
   // The words of a sum, in wire form, masked or not. Checks all of AdmitQuery again, then size and
-  // mask, writes the ledger and returns the same bytes to be sent. The same bytes again are
-  // returned again and counted once; other bytes under the same binding would lay the mask bare and
-  // are refused.
-  [[nodiscard]] Ruling<Bytes> AdmitAnswer(const RoundFacts& facts, const federation::Query& query,
-                                          const federation::Step* step, const MyRows& rows,
-                                          Bytes words, bool masked);
+  // mask, writes the ledger and returns the same bytes (not a copy) to be sent. The same bytes
+  // again are returned again and counted once; other bytes under the same binding would lay the
+  // mask bare and are refused.
+  [[nodiscard]] Ruling<std::span<const std::uint8_t>> AdmitAnswer(
+      const RoundFacts& facts, const federation::Query& query, const federation::Step* step,
+      const MyRows& rows, std::span<const std::uint8_t> words, bool masked);
 
   // A Release with everything below the minimum cell withheld or merged (rule 6), written and
   // returned.

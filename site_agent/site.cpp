@@ -263,10 +263,16 @@ Result<RoundAnswer> Site::Answer(const RoundQuestion& question, const study::Stu
         {GateRule::kSumShare, "the sum key of the attempt is not known here yet.", {}, {}});
   std::size_t total_bytes = 0;
   for (const Bytes& piece : pieces) total_bytes += piece.size();
-  if (total_bytes > 0) {
-    answer.words.reserve(total_bytes);
-    for (const Bytes& piece : pieces)
+  std::vector<std::size_t> sizes;
+  for (Bytes& piece : pieces) {
+    sizes.push_back(piece.size());
+    if (piece.size() == total_bytes) {  // all there is
+      answer.words = std::move(piece);
+    } else {
+      answer.words.reserve(total_bytes);
       answer.words.insert(answer.words.end(), piece.begin(), piece.end());
+    }
+    piece = Bytes();
   }
   federation::SumTag tag{};
   if (sums_here) {
@@ -282,11 +288,10 @@ Result<RoundAnswer> Site::Answer(const RoundQuestion& question, const study::Stu
     const Query& query = question.queries[q];
     const Step* step = registry_.Find(query.step);
     if (step->kind == StepKind::kSum && sums_here) {
-      const auto from = answer.words.begin() + static_cast<std::ptrdiff_t>(at);
-      Bytes slice(from, from + static_cast<std::ptrdiff_t>(pieces[q].size()));
-      at += pieces[q].size();
+      const auto piece = std::span<const std::uint8_t>(answer.words).subspan(at, sizes[q]);
+      at += sizes[q];
       const auto admitted =
-          gate_.AdmitAnswer(facts, query, step, rows[q], std::move(slice), study_.privacy.masks);
+          gate_.AdmitAnswer(facts, query, step, rows[q], piece, study_.privacy.masks);
       if (!admitted) return refused(admitted.error());
       if (!rows[q].training.empty() || !rows[q].left_out.empty())
         equations_ += ledger_->records().back().equations;

@@ -333,7 +333,7 @@ class HostedFederation : public coordinator::Outbox {
       wire::Encode(answer->head, proto);
       const auto head = wire::Decode(proto);
       ASSERT_TRUE(head.has_value()) << head.error().message;
-      const auto answered = host_->Answered(name, *head, words, now_ms_, now_ms_);
+      const auto answered = host_->Answered(name, *head, words, Sha256(words), now_ms_, now_ms_);
       if (!answered) refusals_.push_back(answered.error().message);
       Tick();
     } else if (const auto* restarted = std::get_if<wire::Restarted>(&message)) {

@@ -123,9 +123,9 @@ inline Bytes Words(std::uint8_t fill = 7) { return Bytes(4 * 8, fill); }
 
 // "answered", or the name of the rule that refused.
 inline std::string Outcome(Gate& gate, const RoundFacts& facts, const federation::Query& query,
-                           const MyRows& rows, Bytes words = Words(), bool masked = true) {
+                           const MyRows& rows, const Bytes& words = Words(), bool masked = true) {
   const federation::Step step = SumStep();
-  const auto sent = gate.AdmitAnswer(facts, query, &step, rows, std::move(words), masked);
+  const auto sent = gate.AdmitAnswer(facts, query, &step, rows, words, masked);
   return sent ? "answered" : std::string(Name(sent.error().rule));
 }
 

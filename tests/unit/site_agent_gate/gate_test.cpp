@@ -37,11 +37,12 @@ class GateAttack : public testing::Test {
 
 TEST_F(GateAttack, AnHonestQuestionIsAnsweredWithTheSameBytesAndOnePlainSentence) {
   const federation::Step step = SumStep();
+  const Bytes words = Words();
   const auto sent =
       gate_.AdmitAnswer(Round("s", 12), Ask("lasso, combat, held out E", {"A", "B", "C", "D"}, 3),
-                        &step, Mine(Rows(0, 50), Rows(50, 60)), Words(), true);
+                        &step, Mine(Rows(0, 50), Rows(50, 60)), words, true);
   ASSERT_TRUE(sent.has_value()) << sent.error().message;
-  EXPECT_EQ(*sent, Words());
+  EXPECT_EQ(Bytes(sent->begin(), sent->end()), Words());
   EXPECT_EQ(
       ledger_.records().back().sentence,
       "Round 12: sent 4 masked sums over my 50 training rows and 10 left-out rows for the fit "
