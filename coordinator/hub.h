@@ -32,7 +32,7 @@ namespace consilium::coordinator {
 
 struct HubOptions {
   std::uint32_t beat_ms = 2000;     // how often both sides say that they are there
-  std::uint32_t silence_ms = 5000;  // a site that says nothing for so long is not connected
+  std::uint32_t silence_ms = 4500;  // a site that says nothing for so long is not connected
   std::int64_t tick_ms = 250;       // of every study's waits
   int site_days = 90;               // life of a site's certificate
   int person_days = 365;

@@ -69,9 +69,9 @@ Result<void> StopSignals::RunUntil(const std::function<Result<void>()>& run,
   return ended;
 }
 
-void KeepMemorySmall() {
-  ::mallopt(M_MMAP_THRESHOLD, 16 << 20);
-  ::mallopt(M_TRIM_THRESHOLD, 16 << 20);
+void KeepMemorySmall(int bytes) {
+  ::mallopt(M_MMAP_THRESHOLD, bytes);
+  ::mallopt(M_TRIM_THRESHOLD, bytes);
   ::mallopt(M_ARENA_MAX, 4);
 }
 

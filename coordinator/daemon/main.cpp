@@ -196,7 +196,7 @@ class Renewals {
 };
 
 int Serve(const Arguments& arguments) {
-  program::KeepMemorySmall();
+  program::KeepMemorySmall(4 << 20);
   const program::StopSignals signals;
   auto home = OpenHome(arguments.folder);
   if (!home) return Told(arguments, home.error());

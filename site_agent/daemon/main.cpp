@@ -142,7 +142,7 @@ int Enroll(const Arguments& arguments, const SiteConfig& config) {
 }
 
 int Run(const Arguments& arguments, const SiteConfig& config) {
-  program::KeepMemorySmall();
+  program::KeepMemorySmall(16 << 20);
   const program::StopSignals signals;
   auto store = SiteStore::Open(config.state);
   if (!store) return Told(arguments, store.error());

@@ -132,7 +132,7 @@ study::Engine EngineFor(const Plan& plan, const std::string& stamps) {
 int Refused(const Error& error) { return program::Tell(error, 1, false); }
 
 int Serve(const std::string& folder, int health, const Plan& plan, const std::string& stamps) {
-  program::KeepMemorySmall();
+  program::KeepMemorySmall(4 << 20);  // as consilium-coordinator
   const program::StopSignals signals;
   auto home = coordinator::OpenHome(folder);
   if (!home) return Refused(home.error());
@@ -155,7 +155,7 @@ int Serve(const std::string& folder, int health, const Plan& plan, const std::st
 }
 
 int RunSite(const std::string& config_file, const Plan& plan) {
-  program::KeepMemorySmall();
+  program::KeepMemorySmall(16 << 20);  // as consilium-site
   const program::StopSignals signals;
   const auto config = site_agent::LoadSiteConfig(config_file);
   if (!config) return Refused(config.error());
