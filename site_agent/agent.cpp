@@ -69,7 +69,9 @@ struct Agent::Impl {
     std::unique_ptr<StudyAgent> agent;  // once approved
     std::unique_ptr<StudyLog> log;
     std::uint32_t log_attempt = 0;
-    Bytes record;  // that is arriving
+    Bytes record;                                 // that is arriving
+    std::optional<federation::Binding> answered;  // what was acknowledged last, and when
+    Clock::time_point answered_at;
   };
 
   Impl(SiteConfig site_config, SiteStore site_store, AgentOptions agent_options)
@@ -107,6 +109,7 @@ struct Agent::Impl {
   struct Work {
     std::uint64_t connection = 0;
     std::optional<wire::ToSite> message;  // none: a connection was welcomed
+    Clock::time_point arrived = Clock::now();
   };
   std::atomic<bool> carried{false};  // this connection: a record that is kept, an answer
   std::deque<Work> work;             // guarded by `mutex`
@@ -387,10 +390,14 @@ struct Agent::Impl {
     return {};
   }
 
-  Result<void> Asked(const wire::Ask& ask) {
+  Result<void> Asked(const wire::Ask& ask, Clock::time_point arrived) {
     const auto found = studies.find(ask.study);
     if (found == studies.end() || !found->second.agent) return {};
     OneStudy& one = found->second;
+    // Asked again while the answer was on its way over a slow line: it has arrived since, and need
+    // not be sent a second time. Should it have been lost with its coordinator, the next reminder
+    // comes after this.
+    if (one.answered == ask.binding && arrived < one.answered_at) return {};
     SetDoing(ask.study, fmt::format("computing round {}", ask.binding.round + 1));
     const auto answer = one.agent->Answer(ask);
     if (!answer) {
@@ -403,6 +410,10 @@ struct Agent::Impl {
     }
     SetDoing(ask.study, fmt::format("sending round {}", ask.binding.round + 1));
     const auto sent = Submit(*answer);
+    if (sent) {
+      one.answered = ask.binding;
+      one.answered_at = Clock::now();
+    }
     SetDoing(ask.study, one.agent->Doing());
     return sent;
   }
@@ -495,7 +506,7 @@ struct Agent::Impl {
             if constexpr (std::is_same_v<Message, wire::Offer>) return Offered(message);
             if constexpr (std::is_same_v<Message, wire::Seals>) return Sealed(message);
             if constexpr (std::is_same_v<Message, wire::RecordPart>) return Arrived(message);
-            if constexpr (std::is_same_v<Message, wire::Ask>) return Asked(message);
+            if constexpr (std::is_same_v<Message, wire::Ask>) return Asked(message, one.arrived);
             if constexpr (std::is_same_v<Message, wire::Ended>) return Finished(message);
             if constexpr (std::is_same_v<Message, wire::HeadSigned>) return Countersigned(message);
             if constexpr (std::is_same_v<Message, wire::Restarted>) return Restarted(message);

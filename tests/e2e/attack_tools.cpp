@@ -279,6 +279,7 @@ class FakeCoordinator::Service : public v1::Sites::Service {
     Bytes words;
     while (reader->Read(&part)) words.insert(words.end(), part.data().begin(), part.data().end());
     Update([&] { answers.emplace_back(std::move(*head), std::move(words)); });
+    (void)Wait([&] { return acknowledges; });
     return grpc::Status::OK;
   }
 
@@ -301,6 +302,7 @@ class FakeCoordinator::Service : public v1::Sites::Service {
   std::condition_variable changed;
   Stream* open = nullptr;
   int streams = 0;
+  bool acknowledges = true;
   std::deque<wire::FromSite> heard;
   std::deque<std::pair<wire::AnswerHead, Bytes>> answers;
 };
@@ -368,6 +370,13 @@ std::optional<std::pair<wire::AnswerHead, Bytes>> FakeCoordinator::AwaitAnswer()
   auto answer = std::move(service_->answers.front());
   service_->answers.pop_front();
   return answer;
+}
+std::size_t FakeCoordinator::answer_count() const {
+  const std::lock_guard lock(service_->mutex);
+  return service_->answers.size();
+}
+void FakeCoordinator::Acknowledge(bool now) {
+  service_->Update([&] { service_->acknowledges = now; });
 }
 bool FakeCoordinator::AgentLeft() {
   return service_->Wait([&] { return service_->open == nullptr; });

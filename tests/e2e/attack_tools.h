@@ -113,6 +113,10 @@ class FakeCoordinator {
       const std::function<bool(const wire::FromSite&)>& wanted);
   // The next whole answer.
   [[nodiscard]] std::optional<std::pair<wire::AnswerHead, Bytes>> AwaitAnswer();
+  // Whole answers that nobody has awaited.
+  [[nodiscard]] std::size_t answer_count() const;
+  // Answers are taken but not acknowledged, until they are.
+  void Acknowledge(bool now);
   // The agent has ended the stream, within the time.
   [[nodiscard]] bool AgentLeft();
 

@@ -1249,6 +1249,31 @@ class BadCoordinator : public Arena {
     SendRecord(1, federation::EncodeRecord(entry));
     return Outward();
   }
+  // North is asked three times before its first answer is acknowledged, and once after.
+  void AskedWhileItAnswers() {
+    FakeCoordinator& fake = Joined();
+    fake.Acknowledge(false);
+    fake.Send(wire::ToSite(RightAsk()));
+    const auto first = fake.AwaitAnswer();
+    ASSERT_TRUE(first.has_value()) << Log();
+    fake.Send(wire::ToSite(RightAsk()));
+    fake.Send(wire::ToSite(RightAsk()));
+    // Its next beat: by then the questions are there.
+    ASSERT_TRUE(fake.Await([](const wire::FromSite& one) {
+                      return std::holds_alternative<wire::SiteBeat>(one);
+                    })
+                    .has_value());
+    fake.Acknowledge(true);
+    // What is answered after the questions.
+    fake.Send(wire::ToSite(wire::Offer{study::EncodeSubmission(submission_)}));
+    EXPECT_TRUE(HearWord(wire::Word::kApproved));
+    EXPECT_EQ(fake.answer_count(), 0U);
+    fake.Send(wire::ToSite(RightAsk()));
+    const auto again = fake.AwaitAnswer();
+    ASSERT_TRUE(again.has_value()) << Log();
+    EXPECT_TRUE(again->first.receipt == first->first.receipt);
+    EXPECT_TRUE(again->second == first->second);
+  }
   // North's honest answer to the honest question, once.
   void Answered() {
     Joined().Send(wire::ToSite(RightAsk()));
@@ -1669,6 +1694,14 @@ TEST(NetworkAttacks, ACoordinatorThatLiesIsRefusedByEachSite) {
   place.GiveBack();
   place.network().Submit("small");
   ExpectUnharmed(place.network(), "small");
+}
+
+// A reminder that comes while a long answer is on its way costs nothing; one that comes later may
+// be of a coordinator that was killed.
+TEST(NetworkAttacks, AQuestionThatIsAskedAgainWhileItIsAnsweredIsAnsweredOnce) {
+  BadCoordinator place;
+  if (HasFailure()) return;
+  place.AskedWhileItAnswers();
 }
 
 // docs/attacks.md has these attacks, in this order, with these words.
