@@ -512,13 +512,15 @@ std::optional<StoredStudy> Hub::StudyOfMember(const Digest& id, const std::strin
   return std::move(*stored);
 }
 
+void Hub::Alive(const std::string& site) {
+  const std::lock_guard lock(mutex_);
+  const auto found = connected_.find(site);
+  if (found != connected_.end()) found->second.heard_ms = program::MonotonicMs();
+}
+
 Result<void> Hub::Hear(const Caller& caller, const wire::FromSite& message) {
   const std::string& site = caller.name;
-  {
-    const std::lock_guard lock(mutex_);
-    const auto found = connected_.find(site);
-    if (found != connected_.end()) found->second.heard_ms = program::MonotonicMs();
-  }
+  Alive(site);
   // The study's thread; none: the study is not open. A site that speaks of one that ended while it
   // was away is told so; of one that is not its own it hears nothing, and nobody else is harmed.
   const auto study_of = [&](const Digest& id) -> std::shared_ptr<StudyThread> {

@@ -90,6 +90,9 @@ class Hub {
   [[nodiscard]] Result<void> Attach(const Caller& caller, const wire::Hello& hello,
                                     std::shared_ptr<SiteStream> stream);
   void Detach(const std::string& site, const SiteStream* stream);
+  // Part of an answer has come: the site is there, although its beats stand behind the answer on a
+  // slow line.
+  void Alive(const std::string& site);
   // Errors: kInvalidArgument (a second hello), the store's.
   [[nodiscard]] Result<void> Hear(const Caller& caller, const wire::FromSite& message);
   // May so much be sent? Called with the head, before the words. Errors: kResourceExhausted,

@@ -412,6 +412,7 @@ class SubmitReactor : public grpc::ServerReadReactor<v1::AnswerPart>, public Tim
       End();
       return;
     }
+    hub_.Alive(caller_.name);
     if (const auto taken = Take(); !taken) {
       Finish(Refuse(hub_, *context_, "answer", taken.error()));
       return;
@@ -927,7 +928,7 @@ void Limit(grpc::ServerBuilder& builder, const ServerOptions& options) {
   builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, 5'000);
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, 20'000);
-  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 10'000);
+  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 20'000);
 }
 
 using Provider = std::shared_ptr<grpc::experimental::CertificateProviderInterface>;
