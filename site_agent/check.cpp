@@ -14,6 +14,7 @@
 #include "identity/names.h"
 #include "site_agent/cohort_folder.h"
 #include "site_agent/dial.h"
+#include "site_agent/ledger.h"
 #include "site_agent/link.h"
 #include "site_agent/offline.h"
 #include "site_agent/store.h"
@@ -105,9 +106,12 @@ void AskCoordinator(const SiteConfig& config, const StoredEnrolment& enrolment,
     report.Failed("coordinator", error);
     return;
   }
-  report.Good("coordinator", fmt::format("{} lets {} in; {}; {} ms", enrolment.CoordinatorText(),
-                                         reply.name(), reply.versions().engine(), took));
-  const std::int64_t skew = unix_ms + took / 2 - reply.unix_ms();
+  report.Good("coordinator",
+              fmt::format("{} lets {} in; {}; {} ms", enrolment.CoordinatorText(),
+                          PlainText(reply.name()), PlainText(reply.versions().engine()), took));
+  // A clock that is none is far off, and no number that cannot be subtracted.
+  const std::int64_t theirs = std::max<std::int64_t>(0, reply.unix_ms());
+  const std::int64_t skew = unix_ms + took / 2 - theirs;
   if (std::abs(skew) > kSkewMs) {
     report.Warn("clock",
                 fmt::format("this machine is {} s {} the coordinator", std::abs(skew) / 1000,

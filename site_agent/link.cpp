@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 #include <grpcpp/grpcpp.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstdlib>
 
@@ -12,6 +13,7 @@
 #include "identity/certificate.h"
 #include "identity/private_key.h"
 #include "site_agent/dial.h"
+#include "site_agent/ledger.h"
 #include "study/program.h"
 
 namespace consilium::site_agent {
@@ -78,10 +80,11 @@ Result<std::shared_ptr<grpc::Channel>> Dial(const std::string& address,
 }  // namespace
 
 Error ErrorOf(const grpc::Status& status, std::string_view what) {
+  // It ends in logs and on terminals: one line, and nothing in it that disturbs them.
+  std::string told = status.error_message();
+  std::replace(told.begin(), told.end(), '\n', ' ');
   return {wire::CodeOfStatus(status.error_code()),
-          fmt::format(
-              "{}: {}", what,
-              status.error_message().empty() ? "the connection broke" : status.error_message())};
+          fmt::format("{}: {}", what, told.empty() ? "the connection broke" : PlainText(told))};
 }
 
 Result<std::string> ReadCaBundle(const SiteNetwork& network) {

@@ -18,6 +18,9 @@ using federation::SumSeal;
 
 namespace {
 
+// Clocks run from 1970 to the end of 9999: the difference of two is a number, whoever said them.
+constexpr std::int64_t kUnixMsMax = 253'402'300'799'999;
+
 template <typename... Handlers>
 struct Overloaded : Handlers... {
   using Handlers::operator()...;
@@ -58,6 +61,12 @@ Result<void> CheckText(std::string_view text, std::size_t most, std::string_view
   });
   if (control)
     return tl::unexpected<Error>(Wrong(field, "it has control characters, plain text is expected"));
+  return {};
+}
+
+Result<void> CheckClock(std::int64_t time, std::int64_t most, std::string_view field) {
+  if (time < 0 || time > most)
+    return tl::unexpected<Error>(Wrong(field, fmt::format("{}, expected 0 to {}", time, most)));
   return {};
 }
 
@@ -103,6 +112,7 @@ void PutSeals(const std::map<std::string, SumSeal>& seals, Message& to) {
 Result<FromSite> Get(const v1::Hello& message) {
   auto versions = Decode(message.versions());
   CONSILIUM_TRY(versions);
+  CONSILIUM_TRY(CheckClock(message.unix_ms(), kUnixMsMax, "hello.unix_ms"));
   Hello hello{std::move(*versions), message.unix_ms(), {}};
   CONSILIUM_TRY(
       AtMost(static_cast<std::uint64_t>(message.positions_size()), kStudiesMax, "hello.positions"));
@@ -114,6 +124,7 @@ Result<FromSite> Get(const v1::Hello& message) {
   return hello;
 }
 Result<FromSite> Get(const v1::SiteBeat& message) {
+  CONSILIUM_TRY(CheckClock(message.unix_ms(), kUnixMsMax, "beat.unix_ms"));
   SiteBeat beat{message.unix_ms(), {}};
   CONSILIUM_TRY(
       AtMost(static_cast<std::uint64_t>(message.doing_size()), kStudiesMax, "beat.doing"));
@@ -170,7 +181,12 @@ Result<ToSite> Get(const v1::Welcome& message) {
     return tl::unexpected<Error>(
         Wrong("welcome.beat_ms", fmt::format("{}, expected 50 to 3600000", message.beat_ms())));
   }
+  CONSILIUM_TRY(CheckClock(message.unix_ms(), kUnixMsMax, "welcome.unix_ms"));
   return Welcome{message.protocol(), message.engine(), message.unix_ms(), message.beat_ms()};
+}
+Result<ToSite> Get(const v1::CoordinatorBeat& message) {
+  CONSILIUM_TRY(CheckClock(message.unix_ms(), kUnixMsMax, "beat.unix_ms"));
+  return CoordinatorBeat{message.unix_ms()};
 }
 Result<ToSite> Get(const v1::Offer& message) {
   CONSILIUM_TRY(AtMost(message.submission().size(), kSubmissionBytesMax, "offer.submission"));
@@ -454,7 +470,7 @@ Result<ToSite> Decode(const v1::ToSite& message) {
     case v1::ToSite::kWelcome:
       return Get(message.welcome());
     case v1::ToSite::kBeat:
-      return CoordinatorBeat{message.beat().unix_ms()};
+      return Get(message.beat());
     case v1::ToSite::kOffer:
       return Get(message.offer());
     case v1::ToSite::kAsk:
@@ -637,6 +653,14 @@ Result<Member> Decode(const v1::Member& message) {
     const auto agreement = Fixed<32>(message.agreement_key(), "member.agreement_key");
     CONSILIUM_TRY(agreement);
     member.agreement_key = *agreement;
+  }
+  CONSILIUM_TRY(
+      CheckClock(message.not_after_unix_s(), kUnixMsMax / 1000, "member.not_after_unix_s"));
+  CONSILIUM_TRY(CheckClock(message.seen_unix_ms(), kUnixMsMax, "member.seen_unix_ms"));
+  if (message.clock_skew_ms() < -kUnixMsMax || message.clock_skew_ms() > kUnixMsMax) {
+    return tl::unexpected<Error>(
+        Wrong("member.clock_skew_ms",
+              fmt::format("{}, expected at most {}", message.clock_skew_ms(), kUnixMsMax)));
   }
   member.not_after_unix_s = message.not_after_unix_s();
   member.state = message.state();

@@ -5,6 +5,7 @@
 #include <grpcpp/grpcpp.h>
 #include <gtest/gtest.h>
 
+#include <limits>
 #include <memory>
 #include <optional>
 #include <string>
@@ -70,10 +71,15 @@ class Listener : public v1::Sites::Service {
     wire::Versions versions;
     versions.engine = study::kEngineVersion;
     wire::Encode(versions, *reply->mutable_versions());
-    reply->set_unix_ms(program::UnixMs());
-    reply->set_name("MUMC");
-    return grpc::Status::OK;
+    reply->set_unix_ms(unix_ms);
+    reply->set_name(name);
+    return status;
   }
+
+  // What it says.
+  std::int64_t unix_ms = program::UnixMs();
+  std::string name = "MUMC";
+  grpc::Status status;
 
  private:
   int port_ = 0;
@@ -128,6 +134,20 @@ TEST_F(SiteCheck, TakesTheCoordinatorsOwnCertificate) {
   EXPECT_EQ(Word(tls), "good") << tls.found;
   EXPECT_EQ(tls.found, "1.3, by the coordinator's authority");
   EXPECT_EQ(Word(Line("coordinator")), "good") << Line("coordinator").found;
+}
+
+// Whoever checks reads it on a terminal.
+TEST_F(SiteCheck, ShowsPlainWordsWhateverTheCoordinatorSays) {
+  Listener listener(Issued(authority_, "coordinator", Role::kCoordinator), authority_);
+  Enrol(listener.port());
+  listener.name = "M\u202eC";
+  EXPECT_EQ(Word(Line("coordinator")), "good") << Line("coordinator").found;
+  EXPECT_TRUE(Has(Line("coordinator").found, "lets M?C in"));
+  listener.unix_ms = std::numeric_limits<std::int64_t>::min();
+  EXPECT_EQ(Word(Line("clock")), "warning") << Line("clock").found;
+  listener.status = {grpc::StatusCode::FAILED_PRECONDITION, "\033[2Jno\n[info] all is good"};
+  EXPECT_EQ(Word(Line("coordinator")), "failed");
+  EXPECT_TRUE(Has(Line("coordinator").found, "?[2Jno [info] all is good"));
 }
 
 // The line and the calls that follow must agree: both trust the bundle, and nothing else does.

@@ -19,6 +19,9 @@ std::string AnyText(std::size_t most) {
   return *rc::gen::resize(static_cast<int>(most),
                           rc::gen::container<std::string>(rc::gen::inRange<char>(' ', '~')));
 }
+// 1970 to the end of 9999.
+constexpr std::int64_t kUnixMsMax = 253'402'300'799'999;
+std::int64_t AnyTime() { return *rc::gen::inRange<std::int64_t>(0, kUnixMsMax + 1); }
 federation::Binding AnyBinding() {
   return {AnyDigest(), *rc::gen::arbitrary<std::uint64_t>(), *rc::gen::arbitrary<std::uint32_t>(),
           AnyDigest(), AnyDigest()};
@@ -46,14 +49,14 @@ FromSite AnyFromSite() {
     case 0: {
       Hello hello;
       hello.versions.engine = AnyText(20);
-      hello.unix_ms = *rc::gen::arbitrary<std::int64_t>();
+      hello.unix_ms = AnyTime();
       for (int i = *rc::gen::inRange(0, 4); i > 0; --i)
         hello.positions.push_back({AnyDigest(), *rc::gen::arbitrary<std::uint32_t>(),
                                    *rc::gen::arbitrary<std::uint64_t>()});
       return hello;
     }
     case 1: {
-      SiteBeat beat{*rc::gen::arbitrary<std::int64_t>(), {}};
+      SiteBeat beat{AnyTime(), {}};
       for (int i = *rc::gen::inRange(0, 4); i > 0; --i) beat.doing[AnyDigest()] = AnyText(40);
       return beat;
     }
@@ -81,11 +84,10 @@ FromSite AnyFromSite() {
 ToSite AnyToSite() {
   switch (*rc::gen::inRange(0, 9)) {
     case 0:
-      return Welcome{*rc::gen::arbitrary<std::uint32_t>(), AnyText(20),
-                     *rc::gen::arbitrary<std::int64_t>(),
+      return Welcome{*rc::gen::arbitrary<std::uint32_t>(), AnyText(20), AnyTime(),
                      *rc::gen::inRange<std::uint32_t>(50, 3'600'001)};
     case 1:
-      return CoordinatorBeat{*rc::gen::arbitrary<std::int64_t>()};
+      return CoordinatorBeat{AnyTime()};
     case 2:
       return Offer{*rc::gen::arbitrary<Bytes>()};
     case 3: {
@@ -234,6 +236,47 @@ TEST(Wire, WhatIsTooLongOrOutOfRangeIsRefusedByItsField) {
   EXPECT_TRUE(Decode(part).has_value());
   part.mutable_record()->set_size(kRecordBytesMax + 1);
   EXPECT_FALSE(Decode(part).has_value());
+}
+
+// What is computed with clocks of others must be numbers.
+TEST(Wire, AClockBefore1970OrAfter9999IsRefused) {
+  constexpr std::int64_t kLowest = std::numeric_limits<std::int64_t>::min();
+  constexpr std::int64_t kHighest = std::numeric_limits<std::int64_t>::max();
+  const auto taken = [](auto proto, auto set, std::int64_t time) {
+    set(proto, time);
+    return Decode(proto).has_value();
+  };
+  v1::FromSite hello;
+  Encode(FromSite(Hello()), hello);
+  v1::ToSite welcome;
+  Encode(ToSite(Welcome{1, "1", 0, 2000}), welcome);
+  v1::Member member;
+  Encode(Member(), member);
+  for (const std::int64_t time :
+       {kLowest, std::int64_t{-1}, std::int64_t{0}, kUnixMsMax, kUnixMsMax + 1, kHighest}) {
+    SCOPED_TRACE(time);
+    const bool good = time >= 0 && time <= kUnixMsMax;
+    EXPECT_EQ(taken(
+                  hello, [](auto& p, auto t) { p.mutable_hello()->set_unix_ms(t); }, time),
+              good);
+    EXPECT_EQ(taken(
+                  v1::FromSite(), [](auto& p, auto t) { p.mutable_beat()->set_unix_ms(t); }, time),
+              good);
+    EXPECT_EQ(taken(
+                  welcome, [](auto& p, auto t) { p.mutable_welcome()->set_unix_ms(t); }, time),
+              good);
+    EXPECT_EQ(taken(
+                  v1::ToSite(), [](auto& p, auto t) { p.mutable_beat()->set_unix_ms(t); }, time),
+              good);
+    EXPECT_EQ(taken(
+                  member, [](auto& p, auto t) { p.set_seen_unix_ms(t); }, time),
+              good);
+  }
+  const auto skew = [](auto& p, auto t) { p.set_clock_skew_ms(t); };
+  EXPECT_FALSE(taken(member, skew, kLowest));
+  EXPECT_TRUE(taken(member, skew, -90'000));
+  EXPECT_FALSE(taken(
+      member, [](auto& p, auto t) { p.set_not_after_unix_s(t); }, kHighest));
 }
 
 TEST(Wire, AnEnrolmentIsProvenByTheKeyThatItNames) {
