@@ -628,17 +628,31 @@ void Hub::Submit(const Caller& caller, wire::AnswerHead head, std::shared_ptr<Sp
   }
   ++answers_;
   answer_bytes_ += head.size;
+  // A study that stops leaves work undone; its caller's stream would stay open, and keep the server
+  // from ending.
+  struct Call {
+    std::function<void(Result<bool>)> done;
+    ~Call() {
+      if (done) {
+        done(Fail(ErrorCode::kUnavailable,
+                  "the study stopped before it looked at the answer; send it again"));
+      }
+    }
+  };
+  auto call = std::make_shared<Call>();
+  call->done = std::move(done);
   thread->Post([site = caller.name, head = std::move(head), words = std::move(words),
-                done = std::move(done)](StudyHost& host) {
+                call = std::move(call)](StudyHost& host) {
+    const auto tell = std::exchange(call->done, nullptr);
     const auto bytes = words->Words();
     if (!bytes) {
-      done(tl::unexpected<Error>(bytes.error()));
+      tell(tl::unexpected<Error>(bytes.error()));
       return;
     }
     auto held = host.Answered(site, head, *bytes, words->digest(), program::MonotonicMs(),
                               program::UnixMs());
     words->Close();  // before the next one: so many answers take no more room than one
-    done(std::move(held));
+    tell(std::move(held));
   });
 }
 

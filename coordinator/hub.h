@@ -98,7 +98,8 @@ class Hub {
   // May so much be sent? Called with the head, before the words. Errors: kResourceExhausted,
   // kFailedPrecondition.
   [[nodiscard]] Result<void> ExpectAnswer(const Caller& caller, const wire::AnswerHead& head);
-  // The whole answer. `done` is called once, on the study's thread.
+  // The whole answer. `done` is called once, on the study's thread, or by whoever ends the study
+  // before it has looked at the answer.
   void Submit(const Caller& caller, wire::AnswerHead head, std::shared_ptr<Spool> words,
               std::function<void(Result<bool>)> done);
 
