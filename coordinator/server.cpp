@@ -2,6 +2,7 @@
 
 #include <consilium/v1/consilium.grpc.pb.h>
 #include <fmt/format.h>
+#include <google/protobuf/stubs/logging.h>
 #include <grpc/support/log.h>
 #include <grpcpp/grpcpp.h>
 #include <spdlog/spdlog.h>
@@ -1015,6 +1016,9 @@ Result<std::unique_ptr<Server>> Server::Start(Hub& hub, const ServerOptions& opt
   auto impl = std::make_unique<Impl>(hub, options, std::move(*files));
   gpr_set_log_function(&ReadGrpcLog);
   gpr_set_log_verbosity(GPR_LOG_SEVERITY_DEBUG);  // what ended a handshake is said at this level
+  // A line for every text that is no UTF-8, before anybody is asked who sent it: strangers must not
+  // fill the disk. Such a message is refused all the same.
+  google::protobuf::SetLogHandler(nullptr);
   told_of_strangers = &hub;
   const auto listen =
       [&](std::uint16_t port, bool mutual,
