@@ -1,6 +1,10 @@
 #include "base/sha256_stream.h"
 
+#include <openssl/evp.h>
+
 namespace consilium {
+
+void Sha256Stream::Free::operator()(evp_md_ctx_st* context) const { EVP_MD_CTX_free(context); }
 
 Sha256Stream::Sha256Stream() : context_(EVP_MD_CTX_new()) {
   CONSILIUM_CHECK(context_ && EVP_DigestInit_ex(context_.get(), EVP_sha256(), nullptr) == 1,
