@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <deque>
 #include <iterator>
+#include <span>
 
 #include "coordinator/report_files.h"
 #include "federation/fixed_point.h"
@@ -228,12 +229,19 @@ struct StudyHost::Impl {
       run->run = std::move(*begun);
       records = 1;
     } else {
-      const auto log = store.ReadLog(id, attempt);
-      CONSILIUM_TRY(log);
+      Bytes record;  // the log of a long study has gigabytes: one of its records at a time
+      std::uint64_t index = 0;
+      const auto next = [&]() -> Result<std::span<const std::uint8_t>> {
+        auto read = store.ReadRecords(id, attempt, index++, 1);
+        CONSILIUM_TRY(read);
+        record = read->empty() ? Bytes() : std::move(read->front());
+        return std::span<const std::uint8_t>(record);
+      };
       auto resumed =
-          StudyRun::Resume(run->study, engine, submission.members, *log, run->log, attempt);
+          StudyRun::Resume(run->study, engine, submission.members, next, run->log, attempt);
       CONSILIUM_TRY(resumed);
       run->run = std::move(*resumed);
+      run->run->ForgetTotal();
     }
     return {};
   }

@@ -147,11 +147,14 @@ Result<std::unique_ptr<StudyRun>> StudyRun::Begin(const study::Study& study, std
 
 Result<std::unique_ptr<StudyRun>> StudyRun::Resume(
     const study::Study& study, const study::Engine& engine, federation::Roster members,
-    std::span<const std::uint8_t> log, federation::LogSink& sink, std::uint32_t attempt) {
+    const std::function<Result<std::span<const std::uint8_t>>()>& next, federation::LogSink& sink,
+    std::uint32_t attempt) {
   CONSILIUM_TRY(CheckMembers(study, members));
   auto run =
       std::unique_ptr<StudyRun>(new StudyRun(study, engine, std::move(members), sink, attempt));
-  federation::LogReader reader(log);
+  const auto first = next();
+  CONSILIUM_TRY(first);
+  federation::LogReader reader(*first);
   const auto header = reader.Header();
   CONSILIUM_TRY(header);
   if (header->study != study.digest || header->members != run->members_ ||
@@ -162,7 +165,13 @@ Result<std::unique_ptr<StudyRun>> StudyRun::Resume(
                             Hex(header->study).substr(0, 16), Hex(study.digest).substr(0, 16)));
   }
   CONSILIUM_TRY(CheckMadeAlike(*header, study, "resume"));
-  while (!reader.AtEnd()) {
+  for (;;) {
+    if (reader.AtEnd()) {
+      const auto more = next();
+      CONSILIUM_TRY(more);
+      reader.Feed(*more);
+    }
+    if (reader.AtEnd()) break;
     auto entry = reader.Next();
     CONSILIUM_TRY(entry);
     if (entry->binding.attempt != attempt) {
@@ -173,6 +182,7 @@ Result<std::unique_ptr<StudyRun>> StudyRun::Resume(
     CONSILIUM_TRY(CheckEntry(*entry, run->replay_, run->roster_));
     CONSILIUM_TRY(federation::CheckReceipts(*entry, run->members_, run->roster_));
     CONSILIUM_TRY(federation::CheckReleases(*entry));
+    run->last_ = {};  // two totals at a time are one too many
     CONSILIUM_TRY(run->replay_.Deliver(entry->total, entry->releases));
     run->last_ = std::move(*entry);
   }

@@ -35,12 +35,14 @@ class StudyRun {
   [[nodiscard]] static Result<std::unique_ptr<StudyRun>> Begin(
       const study::Study& study, std::string study_file, const study::Engine& engine,
       federation::Roster members, federation::LogSink& sink, std::uint32_t attempt = 0);
-  // Continues from a log's bytes: every entry is checked as Replay does. New records go to `sink`.
-  // Errors: kDataLoss, kFailedPrecondition (the log is of another study, members, roster or engine,
-  // or masked otherwise).
+  // Continues from a log: every entry is checked as Replay does. `next` gives the whole records
+  // that follow, as few at a time as it likes, valid until it is called again; nothing at the end
+  // of the log. New records go to `sink`. Errors: those of `next`, kDataLoss, kFailedPrecondition
+  // (the log is of another study, members, roster or engine, or masked otherwise).
   [[nodiscard]] static Result<std::unique_ptr<StudyRun>> Resume(
       const study::Study& study, const study::Engine& engine, federation::Roster members,
-      std::span<const std::uint8_t> log, federation::LogSink& sink, std::uint32_t attempt = 0);
+      const std::function<Result<std::span<const std::uint8_t>>()>& next, federation::LogSink& sink,
+      std::uint32_t attempt = 0);
 
   [[nodiscard]] bool done() const { return replay_.done(); }
   [[nodiscard]] const study::StudyReplay& replay() const { return replay_; }

@@ -78,6 +78,9 @@ class LogReader {
   // The header; must be called first. Errors: kDataLoss.
   [[nodiscard]] Result<LogHeader> Header();
   [[nodiscard]] bool AtEnd() const { return bytes_.empty(); }
+  // The whole records that follow those read so far, for a log that is not in memory at once. Only
+  // AtEnd.
+  void Feed(std::span<const std::uint8_t> bytes) { bytes_ = bytes; }
   // The next entry. Errors: kDataLoss (damaged, out of order, or its `previous` is another): names
   // the entry.
   [[nodiscard]] Result<LogEntry> Next();

@@ -9,7 +9,9 @@
 #include <numeric>
 #include <optional>
 #include <set>
+#include <span>
 #include <thread>
+#include <utility>
 
 #include "base/linear_algebra.h"
 #include "coordinator/study_run.h"
@@ -144,8 +146,10 @@ Result<LocalOutcome> RunLocally(const study::Study& study, const std::string& st
       JoinAll(study, engine, std::move(cohorts), std::move(identities), roster, sum_key);
   CONSILIUM_TRY(federation);
   std::vector<std::unique_ptr<Site>>& sites = federation->sites;
+  const auto once = [rest = std::span<const std::uint8_t>(resume)]() mutable
+      -> Result<std::span<const std::uint8_t>> { return std::exchange(rest, {}); };
   auto run = resume.empty() ? StudyRun::Begin(study, study_file, engine, members, log)
-                            : StudyRun::Resume(study, engine, members, resume, log);
+                            : StudyRun::Resume(study, engine, members, once, log);
   CONSILIUM_TRY(run);
   study::StudyReplay verification(study, engine);
   if (!resume.empty()) CONSILIUM_TRY(Catch(resume, verification, sites));
