@@ -10,8 +10,8 @@
 #include <cstring>
 #include <utility>
 
-#include "identity/names.h"
 #include "disk/files.h"
+#include "identity/names.h"
 
 namespace consilium::console {
 namespace {

@@ -117,7 +117,8 @@ std::vector<std::string> ThingsToDo(const wire::Member& member, std::int64_t now
   if (HasCertificate(member) && SecondsLeft(member, now_unix_ms) < 0) {
     things.push_back(fmt::format(
         "{}: its certificate ended on {}; `consilium site invite {}{}` makes a token to enrol anew",
-        name, DateText(member.not_after_unix_s), name, site ? "" : " --role " + OneLine(member.role)));
+        name, DateText(member.not_after_unix_s), name,
+        site ? "" : " --role " + OneLine(member.role)));
   } else if (HasCertificate(member) && DaysLeft(member, now_unix_ms) < kExpiryWarningDays) {
     things.push_back(fmt::format("{}: its certificate ends in {} day{}; {}", name,
                                  DaysLeft(member, now_unix_ms),

@@ -1,9 +1,10 @@
 // The coordinator's folder: its authority, its own keys, its store.
 //
 //   authority.crt authority.key   the certificate authority, made once; survives every upgrade
-//   server.crt server.key         what the listeners show; renewed from the authority while it
-//   serves signing.key                   Ed25519: countersigns ledger heads store.db everything
-//   else (store.h) spool/                        large answers while they arrive; emptied at start
+//   server.crt server.key         what the listeners show; renewed while the coordinator serves
+//   signing.key                   Ed25519: countersigns ledger heads
+//   store.db                      everything else (store.h)
+//   spool/                        large answers while they arrive; emptied at start
 //
 // Keys are 0600 and the folder 0700; what others can read is refused with the chmod to run. An
 // institution's own authority may issue instead: authority.crt then holds its chain.
@@ -33,15 +34,15 @@ struct HomeOptions {
 
 // What an institution gives: an issuing certificate, its unlocked key, and the chain above it.
 struct OwnAuthority {
-  std::string
-      chain_pem;  // the issuing certificate first, then each one's issuer; the root may be left out
+  // The issuing certificate first, then each one's issuer; the root may be left out.
+  std::string chain_pem;
   std::string key_pem;
 };
 
 // What the listeners show.
 struct ServerIdentity {
-  std::string
-      certificate_pem;  // the leaf, then the authority's chain; empty: none that can be used
+  // The leaf, then the authority's chain; empty: there is none that can be used.
+  std::string certificate_pem;
   std::string key_pem;
 };
 

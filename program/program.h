@@ -43,9 +43,9 @@ class StopSignals {
   sigset_t signals_;
 };
 
-// For daemons that live for months and hold megabytes for a moment: freed buffers from `bytes` on go
-// back to the system at once, and threads share a few heaps (mallopt(3)). Less is less memory, and
-// more time for asking for it again. Call it first.
+// For daemons that live for months and hold megabytes for a moment: freed buffers from `bytes` on
+// go back to the system at once, and threads share a few heaps (mallopt(3)). Less is less memory,
+// and more time for asking for it again. Call it first.
 void KeepMemorySmall(int bytes);
 
 // Reads the command line. True: go on. False: `exit_code` is what the program ends with: 0 after

@@ -62,9 +62,9 @@ Result<std::shared_ptr<grpc::Channel>> Dial(const std::string& address,
   arguments.SetMaxReceiveMessageSize(static_cast<int>(wire::kMessageBytesMax));
   arguments.SetMaxSendMessageSize(static_cast<int>(wire::kMessageBytesMax));
   arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, *proxy ? 1 : 0);
-  // A proxy or a firewall forgets an idle connection; one that is gone must be noticed.
   // The buffer of one read: grows to 4 MiB on a fast line otherwise.
   arguments.SetInt(GRPC_ARG_TCP_MAX_READ_CHUNK_SIZE, 128 << 10);
+  // A proxy or a firewall forgets an idle connection; one that is gone must be noticed.
   arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, 20'000);
   // A ping may stand behind an answer in the queue of a slow line.
   arguments.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 20'000);
