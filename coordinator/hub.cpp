@@ -649,7 +649,7 @@ void Hub::Submit(const Caller& caller, wire::AnswerHead head, std::shared_ptr<Sp
       tell(tl::unexpected<Error>(bytes.error()));
       return;
     }
-    auto held = host.Answered(site, head, *bytes, words->digest(), program::MonotonicMs(),
+    auto held = host.Answered(site, head, *bytes, words->TakeDigest(), program::MonotonicMs(),
                               program::UnixMs());
     words->Close();  // before the next one: so many answers take no more room than one
     tell(std::move(held));

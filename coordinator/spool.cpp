@@ -37,7 +37,6 @@ void SpoolRoom::GiveBack(std::uint64_t bytes) { left_ += static_cast<std::int64_
 Result<std::unique_ptr<Spool>> Spool::Open(const std::filesystem::path& folder, std::uint64_t size,
                                            SpoolRoom& room) {
   auto spool = std::unique_ptr<Spool>(new Spool(size, room));
-  if (size == 0) spool->digest_ = spool->hash_.Finish();
   if (size > kSpoolMemoryBytes) spool->took_room_ = room.Take(size);
   if (size <= kSpoolMemoryBytes || spool->took_room_) {
     spool->memory_.reserve(size);
@@ -74,10 +73,8 @@ Result<void> Spool::Append(std::span<const std::uint8_t> bytes) {
       at += static_cast<std::size_t>(written);
     }
   }
-  if (bytes.empty()) return {};
   arrived_ += bytes.size();
   hash_.Append(bytes);
-  if (complete()) digest_ = hash_.Finish();
   return {};
 }
 

@@ -44,10 +44,10 @@ class Spool {
   [[nodiscard]] std::uint64_t arrived() const { return arrived_; }
   // All bytes, mapped. Errors: kFailedPrecondition (not complete), kUnavailable.
   [[nodiscard]] Result<std::span<const std::uint8_t>> Words();
+  // SHA-256 of all bytes, made while they came. Once, when they are complete.
+  [[nodiscard]] Digest TakeDigest() { return hash_.Finish(); }
   // Gives back memory, mapping and file; what Words gave is no more.
   void Close();
-  // SHA-256 of all bytes, made while they came. Only when they are complete.
-  [[nodiscard]] const Digest& digest() const { return digest_; }
 
  private:
   Spool(std::uint64_t size, SpoolRoom& room) : size_(size), room_(room) {}
@@ -56,7 +56,6 @@ class Spool {
   bool took_room_ = false;
   std::uint64_t arrived_ = 0;
   Sha256Stream hash_;
-  Digest digest_;
   Bytes memory_;
   int descriptor_ = -1;
   void* mapped_ = nullptr;
