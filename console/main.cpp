@@ -29,6 +29,7 @@
 #include "simulation/generated_hospitals.h"
 #include "simulation/local_federation.h"
 #include "study/program.h"
+#include "study/submission.h"
 
 namespace consilium::console {
 namespace {
@@ -331,7 +332,7 @@ int AuditReplay(const std::string& folder, const Screen& screen) {
   federation::LogReader reader(AsBytes(*text));
   const auto header = reader.Header();
   if (!header) return screen.Report(header.error(), kAuditFailed);
-  const auto study = coordinator::StudyOfLog(*header);
+  const auto study = study::StudyOfHeader(*header);
   if (!study) return screen.Report(study.error(), kAuditFailed);
   const study::Engine engine = study::MakeEngine();
   // Masked answers that were kept are added again; their signatures stand in the log.

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <set>
 
 #include "federation/fixed_point.h"
 #include "study/program.h"
@@ -286,45 +285,11 @@ Result<Digest> StudyRun::Close(const std::map<std::string, ArrivedAnswer>& answe
 
 Result<study::Results> StudyRun::Take() { return replay_.Take(); }
 
-Result<study::Study> StudyOfLog(const federation::LogHeader& header) {
-  const auto lost = [](std::string_view what) {
-    return Fail(ErrorCode::kDataLoss,
-                fmt::format("log header: {}; it was damaged or changed", what));
-  };
-  study::Submission submission;
-  submission.study_file = header.study_file;
-  submission.members = header.members;
-  auto study = study::StudyOf(submission);
-  if (!study) return tl::unexpected<Error>(Within("log header", std::move(study).error()));
-  auto resolved = study::ResolveFeatures(*study, header.feature_columns);
-  if (!resolved) return tl::unexpected<Error>(Within("log header", std::move(resolved).error()));
-  if (resolved->feature_columns != header.feature_columns)
-    return lost("its feature columns are not those that the study file's patterns select");
-  if (resolved->digest != header.study) {
-    return lost(fmt::format("it names study {}, its study file and columns have the digest {}",
-                            Hex(header.study).substr(0, 16), Hex(resolved->digest).substr(0, 16)));
-  }
-  if (header.masked != resolved->privacy.masks) {
-    if (resolved->policy != study::Policy::kPublicData) {
-      return lost(fmt::format("it says {} masks, the study file {}",
-                              header.masked ? "with" : "without",
-                              resolved->privacy.masks ? "with" : "without"));
-    }
-    resolved->privacy.masks = header.masked;
-  }
-  // An attempt that started over has fewer training centers than its study.
-  std::set<std::string> centers;
-  for (const auto& [site, keys] : header.roster) centers.insert(site);
-  auto run = study::WithTrainingCenters(*resolved, centers);
-  if (!run) return tl::unexpected<Error>(Within("log header", std::move(run).error()));
-  return run;
-}
-
 Result<ReplayFigures> VerifyLog(std::span<const std::uint8_t> log) {
   federation::LogReader reader(log);
   const auto header = reader.Header();
   CONSILIUM_TRY(header);
-  CONSILIUM_TRY(StudyOfLog(*header));
+  CONSILIUM_TRY(study::StudyOfHeader(*header));
   const Digest roster = federation::DigestOf(header->roster);
   ReplayFigures figures;
   while (!reader.AtEnd()) {

@@ -99,14 +99,6 @@ class StudyRun {
   Digest head_;
 };
 
-// The study that a log is about, as it was run: its columns resolved, its sites those of the
-// attempt. `masked` must be what the study says, but for policy public-data, under which a run may
-// switch masks off: there it is taken from the header, which nothing but its hash holds.
-// Errors: kDataLoss (the digest, the columns, the keys or `masked` are not those of the study
-// file), ParseStudy's and ResolveFeatures', kPermissionDenied (fewer training centers than
-// min_sites).
-[[nodiscard]] Result<study::Study> StudyOfLog(const federation::LogHeader& header);
-
 struct ReplayFigures {
   std::uint64_t rounds = 0;
   std::uint64_t receipts = 0;
@@ -115,11 +107,12 @@ struct ReplayFigures {
 };
 
 // What an auditor checks without recomputing: chain, hashes, the header against its own study file
-// (StudyOfLog), receipts against the sites' keys, each Release against its site's receipt, and that
-// every entry binds the study and the roster of the header. The hashes have no key: who rewrites a
-// total, a decision or the engine's version, and every hash behind it, passes; compare `head` with
-// what the sites' ledgers say they were told. The tags in the receipts are for the sites: an
-// auditor has no sum key. Errors: kDataLoss, kPermissionDenied; names the entry; StudyOfLog's.
+// (study::StudyOfHeader), receipts against the sites' keys, each Release against its site's
+// receipt, and that every entry binds the study and the roster of the header. The hashes have no
+// key: who rewrites a total, a decision or the engine's version, and every hash behind it, passes;
+// compare `head` with what the sites' ledgers say they were told. The tags in the receipts are for
+// the sites: an auditor has no sum key. Errors: kDataLoss, kPermissionDenied; names the entry;
+// StudyOfHeader's.
 [[nodiscard]] Result<ReplayFigures> VerifyLog(std::span<const std::uint8_t> log);
 
 // The masked words that `site` sent in `round`, as somebody kept them.

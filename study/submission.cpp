@@ -142,6 +142,32 @@ Result<Study> WithTrainingCenters(const Study& study, const std::set<std::string
   return reduced;
 }
 
+namespace {
+
+// `study` with the header's columns and training centers: an attempt that started over has fewer
+// than its study. `other`: the code where the header's own words are not those of the study.
+Result<Study> AsRun(const Study& study, const federation::LogHeader& header, ErrorCode other) {
+  const auto resolved = ResolveFeatures(study, header.feature_columns);
+  if (!resolved) return tl::unexpected<Error>(Within("log header", resolved.error()));
+  if (resolved->feature_columns != header.feature_columns) {
+    return Fail(other,
+                "log header: its feature columns are not those that the study's patterns give");
+  }
+  if (resolved->digest != header.study) {
+    return Fail(other,
+                fmt::format("log header: its digest is not that of its study: it says {}, its "
+                            "study file and columns have {}",
+                            Hex(header.study).substr(0, 16), Hex(resolved->digest).substr(0, 16)));
+  }
+  std::set<std::string> centers;
+  for (const auto& [site, keys] : header.roster) centers.insert(site);
+  auto run = WithTrainingCenters(*resolved, centers);
+  if (!run) return tl::unexpected<Error>(Within("log header", std::move(run).error()));
+  return run;
+}
+
+}  // namespace
+
 Result<Study> CheckHeader(const Submission& submission, const federation::LogHeader& header) {
   const auto denied = [](std::string message) {
     return Fail(ErrorCode::kPermissionDenied, "log header: " + std::move(message));
@@ -164,17 +190,27 @@ Result<Study> CheckHeader(const Submission& submission, const federation::LogHea
     return denied(fmt::format("it has keys of {} sites, the lead signed those of {}",
                               header.members.size(), submission.members.size()));
   }
-  std::set<std::string> centers;
-  for (const auto& [site, keys] : header.roster) centers.insert(site);
-  auto study = StudyOf(submission);
+  const auto study = StudyOf(submission);
   CONSILIUM_TRY(study);
   if (header.masked != study->privacy.masks) return denied("masks are not as the study says");
-  auto resolved = ResolveFeatures(*study, header.feature_columns);
-  CONSILIUM_TRY(resolved);
-  if (resolved->feature_columns != header.feature_columns)
-    return denied("its feature columns are not those that the study's patterns give");
-  if (resolved->digest != header.study) return denied("its digest is not that of its study");
-  return WithTrainingCenters(*resolved, centers);
+  return AsRun(*study, header, ErrorCode::kPermissionDenied);
+}
+
+Result<Study> StudyOfHeader(const federation::LogHeader& header) {
+  Submission submission;
+  submission.study_file = header.study_file;
+  submission.members = header.members;
+  auto study = StudyOf(submission);
+  if (!study) return tl::unexpected<Error>(Within("log header", std::move(study).error()));
+  if (study->policy == Policy::kPublicData) study->privacy.masks = header.masked;
+  if (header.masked != study->privacy.masks) {
+    return Fail(
+        ErrorCode::kDataLoss,
+        fmt::format("log header: it says {} masks, the study file {}; it was damaged or "
+                    "changed",
+                    header.masked ? "with" : "without", study->privacy.masks ? "with" : "without"));
+  }
+  return AsRun(*study, header, ErrorCode::kDataLoss);
 }
 
 }  // namespace consilium::study

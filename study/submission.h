@@ -55,7 +55,14 @@ struct Submission {
 [[nodiscard]] Result<Study> WithTrainingCenters(const Study& study,
                                                 const std::set<std::string>& centers);
 
-// The study that a log of this submission is about: `header` has the submission's file, its keys,
+// The study that a log is about, as it was run: its columns resolved, its sites those of the
+// attempt. `masked` must be what the study says, but for policy public-data, under which a run may
+// switch masks off: there it is taken from the header, which nothing but its hash holds.
+// Errors: kDataLoss (the digest, the columns or `masked` are not those of the study file), those of
+// StudyOf, ResolveFeatures and WithTrainingCenters; all name the header.
+[[nodiscard]] Result<Study> StudyOfHeader(const federation::LogHeader& header);
+
+// The same for whoever has the submission: `header` has the submission's file, its keys,
 // this engine's version, and columns that the patterns can mean. `study`: of StudyOf.
 // Errors: kPermissionDenied (another study, key or roster than the lead signed),
 // kFailedPrecondition (another engine: names both versions).

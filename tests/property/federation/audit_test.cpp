@@ -7,6 +7,7 @@
 
 #include "coordinator/study_run.h"
 #include "study/program.h"
+#include "study/submission.h"
 #include "tests/support/small_study.h"
 
 namespace consilium {
@@ -164,7 +165,7 @@ TEST_F(Audit, MasksOffArePublicDatasAloneAndReplayedAsTheyWere) {
   const auto figures = coordinator::VerifyLog(log);
   ASSERT_TRUE(figures.has_value()) << figures.error().message;
   const auto header = federation::LogReader(log).Header();
-  const auto study = coordinator::StudyOfLog(*header);
+  const auto study = study::StudyOfHeader(*header);
   ASSERT_TRUE(study.has_value()) << study.error().message;
   EXPECT_FALSE(study->privacy.masks);
   const study::Engine engine = study::MakeEngine();
