@@ -1,8 +1,6 @@
 #include "tests/e2e/attack_tools.h"
 
-#include <arpa/inet.h>
 #include <fmt/format.h>
-#include <netinet/in.h>
 #include <openssl/bio.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
@@ -19,6 +17,7 @@
 #include "identity/private_key.h"
 #include "program/program.h"
 #include "study/program.h"
+#include "tests/support/loopback.h"
 
 namespace consilium::e2e {
 namespace {
@@ -66,10 +65,7 @@ void Extend(X509* certificate, int kind, const std::string& text) {
 std::int64_t NowSeconds() { return program::UnixMs() / 1000; }
 
 RawSocket::RawSocket(int port) : descriptor_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  address.sin_port = htons(static_cast<std::uint16_t>(port));
+  const sockaddr_in address = testing::Loopback(port);
   if (::connect(descriptor_, reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0)
     ADD_FAILURE() << "port " << port << " does not listen";
 }

@@ -1,7 +1,5 @@
 // The console's network commands when there is nobody to talk to, or nothing to talk with: the
 // documented exit code, and a message with coordinator, command and next step.
-#include <netinet/in.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -14,6 +12,7 @@
 #include "identity/private_key.h"
 #include "identity/token.h"
 #include "tests/e2e/console_fixture.h"
+#include "tests/support/loopback.h"
 #include "tests/support/small_study.h"
 
 namespace consilium::e2e {
@@ -29,15 +28,7 @@ std::int64_t NowS() {
 
 // An address of this machine on which nobody listens: a port that was free a moment ago.
 std::string ClosedAddress() {
-  const int socket = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  socklen_t size = sizeof address;
-  EXPECT_EQ(::bind(socket, reinterpret_cast<const sockaddr*>(&address), size), 0);
-  EXPECT_EQ(::getsockname(socket, reinterpret_cast<sockaddr*>(&address), &size), 0);
-  ::close(socket);
-  return fmt::format("127.0.0.1:{}", ntohs(address.sin_port));
+  return fmt::format("127.0.0.1:{}", testing::FreePorts(1).front());
 }
 
 class ConsoleNetwork : public ::testing::Test {

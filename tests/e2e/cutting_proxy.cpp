@@ -1,10 +1,8 @@
 #include "tests/e2e/cutting_proxy.h"
 
-#include <arpa/inet.h>
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <gtest/gtest.h>
-#include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <sys/socket.h>
@@ -17,18 +15,12 @@
 #include <string>
 #include <vector>
 
+#include "tests/support/loopback.h"
+
 namespace consilium::e2e {
 namespace {
 
 constexpr std::size_t kPieceBytes = 65'536;
-
-sockaddr_in Loopback(int port) {
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  address.sin_port = htons(static_cast<std::uint16_t>(port));
-  return address;
-}
 
 // All of it; the other side reads, or has gone.
 bool SendAll(int to, std::string_view bytes) {
@@ -79,7 +71,7 @@ std::string ToText(const ProxyCounts& counts) {
 
 CuttingProxy::CuttingProxy(std::uint64_t seed) : rng_(seed, "cuts") {
   listener_ = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-  sockaddr_in address = Loopback(0);
+  sockaddr_in address = testing::Loopback(0);
   socklen_t size = sizeof address;
   const bool listens =
       ::bind(listener_, reinterpret_cast<sockaddr*>(&address), size) == 0 &&
@@ -166,7 +158,7 @@ bool CuttingProxy::Carry(Carried& one, bool up) {
     if (size > 0) one.request.append(bytes, static_cast<std::size_t>(size));
     if (one.request.find("\r\n\r\n") == std::string::npos) return true;
     one.coordinator = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    const sockaddr_in address = Loopback(AskedPort(one.request));
+    const sockaddr_in address = testing::Loopback(AskedPort(one.request));
     if (::connect(one.coordinator, reinterpret_cast<const sockaddr*>(&address), sizeof address) !=
         0) {
       (void)SendAll(from, "HTTP/1.1 502 nobody there\r\n\r\n");

@@ -5,15 +5,12 @@
 // NAME` or `text NAME` is a file. Four documents are one story of four people, so the story (below)
 // says whose document goes on; each is read from its top to its end, and none leaves a block out. A
 // block that cannot be run here says why in its fence, `sh not-run: REASON`, and is counted.
-#include <arpa/inet.h>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 #include <gtest/gtest.h>
-#include <netinet/in.h>
 #include <poll.h>
 #include <signal.h>
 #include <sys/inotify.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -34,6 +31,7 @@
 
 #include "site_agent/config.h"
 #include "tests/e2e/network_fixture.h"
+#include "tests/support/loopback.h"
 
 namespace consilium::e2e {
 namespace {
@@ -136,23 +134,6 @@ std::vector<std::string> Found(const std::string& text, const char* pattern) {
   return found;
 }
 
-// Ports on which nobody listens now, no two the same.
-std::vector<int> FreePorts(int count) {
-  std::vector<int> sockets, ports;
-  for (int i = 0; i < count; ++i) {
-    sockets.push_back(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    socklen_t size = sizeof address;
-    EXPECT_EQ(::bind(sockets.back(), reinterpret_cast<sockaddr*>(&address), size), 0);
-    EXPECT_EQ(::getsockname(sockets.back(), reinterpret_cast<sockaddr*>(&address), &size), 0);
-    ports.push_back(ntohs(address.sin_port));
-  }
-  for (const int one : sockets) ::close(one);
-  return ports;
-}
-
 constexpr const char* kOperator = "docs/coordinator.md";
 constexpr const char* kLead = "docs/first_study.md";
 constexpr const char* kHospital = "docs/site.md";
@@ -162,7 +143,7 @@ constexpr const char* kAuditor = "docs/auditor.md";
 // scratch folder: etc/, var/, srv/ stand there.
 class Story {
  public:
-  Story() : ports_(FreePorts(3)) {
+  Story() : ports_(testing::FreePorts(3)) {
     for (const char* document : {kOperator, kLead, kHospital, kAuditor}) {
       blocks_[document] = BlocksOf(document);
       next_[document] = 0;

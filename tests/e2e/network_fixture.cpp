@@ -1,10 +1,8 @@
 #include "tests/e2e/network_fixture.h"
 
-#include <arpa/inet.h>
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <grpcpp/grpcpp.h>
-#include <netinet/in.h>
 #include <poll.h>
 #include <signal.h>
 #include <sys/inotify.h>
@@ -24,33 +22,12 @@
 #include <string_view>
 
 #include "base/rng.h"
+#include "tests/support/loopback.h"
 
 namespace consilium::e2e {
 namespace {
 
 using Json = nlohmann::json;
-
-sockaddr_in Loopback(int port) {
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  address.sin_port = htons(static_cast<std::uint16_t>(port));
-  return address;
-}
-
-// Held together, so that no two are the same; free again when this returns.
-void ChoosePorts(int (&ports)[3]) {
-  int sockets[3];
-  for (int i = 0; i < 3; ++i) {
-    sockets[i] = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    sockaddr_in address = Loopback(0);
-    socklen_t size = sizeof address;
-    ASSERT_EQ(::bind(sockets[i], reinterpret_cast<sockaddr*>(&address), size), 0);
-    ASSERT_EQ(::getsockname(sockets[i], reinterpret_cast<sockaddr*>(&address), &size), 0);
-    ports[i] = ntohs(address.sin_port);
-  }
-  for (const int one : sockets) ::close(one);
-}
 
 void PutInto(std::string& text, const std::string& from, const std::string& to) {
   const std::size_t at = text.find(from);
@@ -60,7 +37,7 @@ void PutInto(std::string& text, const std::string& from, const std::string& to) 
 
 bool Listens(int port) {
   const int one = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  const sockaddr_in address = Loopback(port);
+  const sockaddr_in address = testing::Loopback(port);
   const bool open =
       ::connect(one, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0;
   ::close(one);
@@ -269,7 +246,7 @@ std::unique_ptr<Process> Network::Watch(const std::string& study) {
 }
 
 void Network::Start() {
-  ASSERT_NO_FATAL_FAILURE(ChoosePorts(ports_));
+  ports_ = testing::FreePorts(3);
   const Json made =
       LastLine(Run({CONSILIUM_COORDINATOR_BINARY, "--folder", "c", "init", "--name", "Loopback",
                     "--host", options_.host, "--port", std::to_string(work_port()), "--enrol-port",

@@ -138,7 +138,7 @@ class Network {
   NetworkOptions options_;
   Scratch scratch_;
   std::vector<std::string> sites_;
-  int ports_[3] = {};  // work, enrolment, health
+  std::vector<int> ports_ = {0, 0, 0};  // work, enrolment, health
   std::string lead_key_;
   std::unique_ptr<Process> coordinator_;
   std::map<std::string, std::unique_ptr<Process>> agents_;

@@ -1,12 +1,9 @@
 // A server certificate that is renewed while the listeners serve.
-#include <arpa/inet.h>
 #include <consilium/v1/consilium.grpc.pb.h>
 #include <fmt/format.h>
 #include <grpcpp/grpcpp.h>
 #include <gtest/gtest.h>
 #include <openssl/ssl.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include <cstdlib>
 #include <filesystem>
@@ -26,6 +23,7 @@
 #include "site_agent/dial.h"
 #include "site_agent/link.h"
 #include "study/program.h"
+#include "tests/support/loopback.h"
 
 namespace consilium::coordinator {
 namespace {
@@ -42,19 +40,7 @@ T Must(Result<T> result) {
   return std::move(*result);
 }
 
-std::uint16_t FreePort() {
-  const int socket = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  socklen_t size = sizeof address;
-  (void)::bind(socket, reinterpret_cast<const sockaddr*>(&address), size);
-  (void)::getsockname(socket, reinterpret_cast<sockaddr*>(&address), &size);
-  ::close(socket);
-  return ntohs(address.sin_port);
-}
-
-class Renewal : public testing::Test {
+class Renewal : public ::testing::Test {
  protected:
   Renewal() {
     if (const auto tls = identity::RequireTls13(); !tls)
@@ -73,7 +59,12 @@ class Renewal : public testing::Test {
 
   // A coordinator that was made, and started last, so many days ago.
   void Serve(int days_ago, const std::optional<OwnAuthority>& own = std::nullopt) {
-    const HomeOptions options{"HN consortium", {"127.0.0.1"}, FreePort(), FreePort(), "anna"};
+    const std::vector<int> ports = testing::FreePorts(2);
+    const HomeOptions options{"HN consortium",
+                              {"127.0.0.1"},
+                              static_cast<std::uint16_t>(ports[0]),
+                              static_cast<std::uint16_t>(ports[1]),
+                              "anna"};
     Home home = Must(InitHome(scratch_ / "c", options, now_s_ - days_ago * kDayS, own));
     HubOptions hub_options;
     hub_options.beat_ms = 500;
