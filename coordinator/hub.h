@@ -145,7 +145,6 @@ class Hub {
   // The listeners show a certificate until then (server.h renews it).
   void ShowsCertificateUntil(std::int64_t unix_s) { server_until_s_ = unix_s; }
   [[nodiscard]] const HubOptions& options() const { return options_; }
-  [[nodiscard]] SpoolRoom& spool_room() { return spool_room_; }
   // Ends every connection and thread; nothing is lost. Called by the destructor too.
   void Stop();
 
@@ -177,7 +176,6 @@ class Hub {
   Home home_;
   HubOptions options_;
   Guard guard_;
-  SpoolRoom spool_room_;
   struct Issued {
     identity::CertificateFacts facts;
     std::int64_t checked_s = 0;

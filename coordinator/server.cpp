@@ -448,7 +448,7 @@ class SubmitReactor : public grpc::ServerReadReactor<v1::AnswerPart>, public Tim
       auto head = wire::Decode(part_.head());
       CONSILIUM_TRY(head);
       CONSILIUM_TRY(hub_.ExpectAnswer(caller_, *head));
-      auto spool = Spool::Open(hub_.home().spool_path(), head->size, hub_.spool_room());
+      auto spool = Spool::Open(hub_.home().spool_path(), head->size);
       CONSILIUM_TRY(spool);
       head_ = std::move(*head);
       spool_ = std::move(*spool);

@@ -5,7 +5,6 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <memory>
@@ -24,21 +23,9 @@ tl::unexpected<Error> DiskError(const std::filesystem::path& folder, std::string
 
 }  // namespace
 
-bool SpoolRoom::Take(std::uint64_t bytes) {
-  std::int64_t left = left_.load();
-  while (bytes <= static_cast<std::uint64_t>(std::max<std::int64_t>(0, left))) {
-    if (left_.compare_exchange_weak(left, left - static_cast<std::int64_t>(bytes))) return true;
-  }
-  return false;
-}
-
-void SpoolRoom::GiveBack(std::uint64_t bytes) { left_ += static_cast<std::int64_t>(bytes); }
-
-Result<std::unique_ptr<Spool>> Spool::Open(const std::filesystem::path& folder, std::uint64_t size,
-                                           SpoolRoom& room) {
-  auto spool = std::unique_ptr<Spool>(new Spool(size, room));
-  if (size > kSpoolMemoryBytes) spool->took_room_ = room.Take(size);
-  if (size <= kSpoolMemoryBytes || spool->took_room_) {
+Result<std::unique_ptr<Spool>> Spool::Open(const std::filesystem::path& folder, std::uint64_t size) {
+  auto spool = std::unique_ptr<Spool>(new Spool(size));
+  if (size <= kSpoolMemoryBytes) {
     spool->memory_.reserve(size);
     return spool;
   }
@@ -53,7 +40,6 @@ void Spool::Close() {
   if (mapped_ != nullptr) ::munmap(std::exchange(mapped_, nullptr), size_);
   if (descriptor_ >= 0) ::close(std::exchange(descriptor_, -1));
   memory_ = {};
-  if (std::exchange(took_room_, false)) room_.GiveBack(size_);
 }
 
 Result<void> Spool::Append(std::span<const std::uint8_t> bytes) {

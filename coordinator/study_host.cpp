@@ -415,6 +415,15 @@ struct StudyHost::Impl {
     outbox.Send(name, wire::Ended{id, std::string(Name(status.state)), status.reason});
   }
 
+  // A site has the log up to there. False: that was known.
+  bool Holds(Site& site, const wire::Position& position) {
+    if (position.attempt != site.attempt || position.records <= site.held) return false;
+    site.held = position.records;
+    site.sent = std::max(site.sent, site.held);
+    ForgetHeldRecord();
+    return true;
+  }
+
   // Who comes late is sent it from the store.
   void ForgetHeldRecord() {
     const bool held = std::all_of(sites.begin(), sites.end(), [&](const auto& one) {
@@ -674,13 +683,8 @@ void StudyHost::Refused(const std::string& site, const wire::Refused& refused, s
 void StudyHost::Held(const std::string& site, const wire::Position& position, std::int64_t now_ms) {
   impl_->At(now_ms, 0);
   const auto found = impl_->sites.find(site);
-  if (found == impl_->sites.end()) return;
-  Impl::Site& one = found->second;
-  if (position.attempt != one.attempt || position.records <= one.held) return;
-  one.held = position.records;
-  one.sent = std::max(one.sent, one.held);
-  impl_->ForgetHeldRecord();
-  impl_->Feed(site, one);
+  if (found != impl_->sites.end() && impl_->Holds(found->second, position))
+    impl_->Feed(site, found->second);
 }
 
 Result<bool> StudyHost::Answered(const std::string& site, const wire::AnswerHead& head,
@@ -705,6 +709,8 @@ Result<bool> StudyHost::Answered(const std::string& site, const wire::AnswerHead
   if (!held && round.phase() == Round::Phase::kGathering && impl.IsAsked(site) &&
       head.binding == impl.run->run->binding()) {
     CONSILIUM_TRY(impl.run->run->Add(site, head.receipt, words, digest, head.releases));
+    // Whoever answers holds what the question follows from.
+    (void)impl.Holds(impl.sites.at(site), {impl.id, impl.attempt, impl.records});
   }
   for (Action& action : round.On(arrived)) {
     if (const auto* reject = std::get_if<federation::Reject>(&action)) {

@@ -46,10 +46,11 @@ struct LogEntry {
 // What `site` released in the round.
 [[nodiscard]] Releases ReleasesOf(const LogEntry& entry, const std::string& site);
 // The receipts: of every site of the roster and of no stranger, each for this entry's binding and
-// by its site's key, in order; with the size of the total, or none from outside the roster.
+// by its site's key, in order; with the size of the total, or none from outside the roster. `own`:
+// the receipt that the caller itself signed; its equal is not verified again.
 // Errors: kPermissionDenied, kDataLoss (order, a missing one); names the entry and the site.
 [[nodiscard]] Result<void> CheckReceipts(const LogEntry& entry, const Roster& members,
-                                         const Roster& roster);
+                                         const Roster& roster, const Receipt* own = nullptr);
 // The Releases: each is of a site with a receipt and what that receipt signs. Errors: kDataLoss;
 // names the entry and the site.
 [[nodiscard]] Result<void> CheckReleases(const LogEntry& entry);

@@ -39,6 +39,7 @@ constexpr int kMissedBeats = 4;  // a coordinator that is silent for so many is 
 // What a coordinator may make this site keep, or write, before it is left alone for a while.
 constexpr std::size_t kWaitingBytesMax = std::size_t{256} << 20;
 constexpr std::size_t kOpenStudiesMax = 64;
+constexpr std::size_t kSmallRecordBytes = std::size_t{64} << 10;
 constexpr int kRefusalsMax = 50;  // in one connection
 
 // Trouble of this machine that passes (a full disk, a lock): nothing is refused, it is tried again.
@@ -70,6 +71,7 @@ struct Agent::Impl {
     std::unique_ptr<StudyLog> log;
     std::uint32_t log_attempt = 0;
     Bytes record;                                 // that is arriving
+    bool untold = false;  // it keeps a record, which the answer that follows will say
     std::optional<federation::Binding> answered;  // what was acknowledged last, and when
     Clock::time_point answered_at;
   };
@@ -384,16 +386,36 @@ struct Agent::Impl {
       }
     }
     SetPosition(one);
-    Say(wire::TotalHeld{one.agent->position()});
+    // The answer to the question that waits says as much. A large record is said at once: the
+    // coordinator has it in its memory until everybody holds it.
+    one.untold = record.size() <= kSmallRecordBytes && IsAsked(part.study);
+    if (!one.untold) Say(wire::TotalHeld{one.agent->position()});
     CONSILIUM_TRY(one.agent->Advance());
     SetDoing(part.study, one.agent->Doing());
     return {};
+  }
+
+  // Whether a question of the study waits for the worker.
+  bool IsAsked(const Digest& study) {
+    const std::lock_guard lock(mutex);
+    return std::any_of(work.begin(), work.end(), [&](const Work& next) {
+      const auto* ask = next.message ? std::get_if<wire::Ask>(&*next.message) : nullptr;
+      return ask != nullptr && ask->study == study;
+    });
   }
 
   Result<void> Asked(const wire::Ask& ask, Clock::time_point arrived) {
     const auto found = studies.find(ask.study);
     if (found == studies.end() || !found->second.agent) return {};
     OneStudy& one = found->second;
+    const auto answered = Answer(one, ask, arrived);
+    // No answer has said it.
+    if (std::exchange(one.untold, false) && !answered)
+      Say(wire::TotalHeld{one.agent->position()});
+    return answered;
+  }
+
+  Result<void> Answer(OneStudy& one, const wire::Ask& ask, Clock::time_point arrived) {
     // Asked again while the answer was on its way over a slow line: it has arrived since, and need
     // not be sent a second time. Should it have been lost with its coordinator, the next reminder
     // comes after this.

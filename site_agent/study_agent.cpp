@@ -154,7 +154,9 @@ struct StudyAgent::Impl {
       const auto synced = place.sync_ledger();
       return tl::unexpected<Error>(synced ? refusal : synced.error());
     };
-    if (const auto receipts = federation::CheckReceipts(*entry, submission.members, roster);
+    const federation::Receipt* own =
+        given && given->head.binding == entry->binding ? &given->head.receipt : nullptr;
+    if (const auto receipts = federation::CheckReceipts(*entry, submission.members, roster, own);
         !receipts)
       return disbelieve(GateRule::kTotalNotTheSum, receipts.error().message);
     for (const federation::Receipt& receipt : entry->receipts) {
@@ -162,9 +164,7 @@ struct StudyAgent::Impl {
         return disbelieve(GateRule::kTotalNotTheSum,
                           fmt::format("a receipt of {}, which was not asked", receipt.site));
       }
-      const bool mine =
-          receipt.site == place.identity->name && given && given->head.binding == entry->binding;
-      if (mine && given->head.receipt != receipt) {
+      if (own != nullptr && receipt.site == own->site && receipt != *own) {
         return disbelieve(GateRule::kTotalNotTheSum,
                           "the receipt in this site's name is not the one it gave");
       }
