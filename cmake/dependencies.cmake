@@ -9,6 +9,8 @@ find_package(CLI11 REQUIRED)
 find_package(SQLiteCpp REQUIRED)
 find_package(spdlog REQUIRED)
 find_package(OpenSSL 3 REQUIRED COMPONENTS Crypto SSL)
+find_package(PkgConfig REQUIRED)
+pkg_check_modules(sodium REQUIRED IMPORTED_TARGET libsodium)
 # Debian's own CMake package of gRPC finds protobuf by module.
 set(protobuf_MODULE_COMPATIBLE ON)
 find_package(Protobuf REQUIRED)

@@ -34,7 +34,8 @@ class VerifyingKey {
  public:
   VerifyingKey() = default;
   explicit VerifyingKey(const KeyBytes& bytes) : bytes_(bytes) {}
-  // Errors: kPermissionDenied (the signature is not this key's over these bytes).
+  // RFC 8032, and no key or signature of small order. Errors: kPermissionDenied (the signature is
+  // not this key's over these bytes).
   [[nodiscard]] Result<void> Verify(std::span<const std::uint8_t> message,
                                     const Signature& signature) const;
   [[nodiscard]] const KeyBytes& bytes() const { return bytes_; }

@@ -450,18 +450,23 @@ struct Agent::Impl {
     if (!to) return {};
     const auto stub = v1::Sites::NewStub(to);
     grpc::ClientContext call;
+    // Call, head, words and end of a small answer travel together.
+    call.set_initial_metadata_corked(true);
     v1::SubmitReply reply;
     const auto writer = stub->Submit(&call, &reply);
+    const Bytes& words = *answer.words;
     v1::AnswerPart part;
     wire::Encode(answer.head, *part.mutable_head());
-    bool open = writer->Write(part);
-    const Bytes& words = *answer.words;
+    grpc::WriteOptions with_next;
+    with_next.set_buffer_hint();
+    grpc::WriteOptions last;
+    last.set_last_message();
+    bool open = writer->Write(part, words.empty() ? last : with_next);
     for (std::size_t at = 0; open && at < words.size(); at += wire::kPartBytes) {
       const std::size_t size = std::min(wire::kPartBytes, words.size() - at);
       part.set_data(words.data() + at, size);
-      open = writer->Write(part);
+      open = writer->Write(part, at + size == words.size() ? last : grpc::WriteOptions());
     }
-    writer->WritesDone();
     const grpc::Status status = writer->Finish();
     if (status.ok()) {
       carried = true;

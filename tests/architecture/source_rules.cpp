@@ -167,6 +167,7 @@ std::vector<std::string> CheckSystemHeaders(std::string_view path, std::string_v
   const bool may_use_openssl = kMayUseOpenSsl.contains(std::string(path)) ||
                                (StartsWith(path, "identity/") && path.ends_with(".cpp"));
   static const std::set<std::string> kMayUseYaml = {"base/strict_yaml.cpp"};
+  static const std::set<std::string> kMayUseSodium = {"federation/keys.cpp"};
   std::vector<std::string> wrong;
   if (!PureFolders().contains(Folder(path))) return wrong;
   const auto lines = Lines(text);
@@ -182,6 +183,8 @@ std::vector<std::string> CheckSystemHeaders(std::string_view path, std::string_v
       refuse("files, sockets, threads, clocks and random devices belong to the edges");
     } else if (StartsWith(name, "openssl/") && !may_use_openssl) {
       refuse("OpenSSL ends in identity/*.cpp, " + Listed(kMayUseOpenSsl));
+    } else if (StartsWith(name, "sodium") && !kMayUseSodium.contains(std::string(path))) {
+      refuse("libsodium ends in " + Listed(kMayUseSodium));
     } else if (StartsWith(name, "yaml-cpp/") && !kMayUseYaml.contains(std::string(path))) {
       refuse("yaml-cpp ends in " + Listed(kMayUseYaml));
     }

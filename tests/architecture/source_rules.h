@@ -29,9 +29,9 @@ namespace consilium::architecture {
                                                           std::string_view text);
 
 // In pure folders: no file, socket, thread, clock or random device; yaml-cpp only in
-// base/strict_yaml.cpp, OpenSSL only in base/digest.cpp, base/sha256_stream.cpp,
-// federation/keys.cpp, federation/masks.cpp, federation/sum_shares.cpp and identity/ (of its
-// headers only x509.h, which no other folder includes). Other folders pass.
+// base/strict_yaml.cpp, libsodium only in federation/keys.cpp, OpenSSL only in base/digest.cpp,
+// base/sha256_stream.cpp, federation/keys.cpp, federation/masks.cpp, federation/sum_shares.cpp and
+// identity/ (of its headers only x509.h, which no other folder includes). Other folders pass.
 [[nodiscard]] std::vector<std::string> CheckSystemHeaders(std::string_view path,
                                                           std::string_view text);
 

@@ -49,6 +49,13 @@ TEST(SigningKey, ASignatureHoldsForItsKeyAndItsBytesOnly) {
   EXPECT_FALSE(VerifyingKey().Verify(message, signature).has_value());
 }
 
+// The neutral point as key and commitment, zero as response: by the equation alone it holds for
+// every message.
+TEST(SigningKey, ASignatureThatHoldsForEverythingHoldsForNothing) {
+  const VerifyingKey neutral({1});
+  EXPECT_FALSE(neutral.Verify(Bytes{1, 2, 3}, Signature{1}).has_value());
+}
+
 TEST(SigningKey, ComesBackFromItsSeed) {
   const auto key = SigningKey::Generate();
   ASSERT_TRUE(key.has_value());
