@@ -26,8 +26,10 @@ namespace {
 constexpr std::size_t kIssuedMax = 4096;
 constexpr std::int64_t kIssuedSeconds = 600;
 constexpr std::int64_t kInviteSecondsMax = 30 * 86'400;
-// How long a study that ended is kept at hand, for sites that have not heard of it.
-constexpr std::int64_t kStudyLingersMs = 60'000;
+// How long a study that ended is kept at hand for what is on its way; and for sites that are
+// connected and do not take its last records.
+constexpr std::int64_t kStudyLingersMs = 10'000;
+constexpr std::int64_t kStudyWaitsMs = 600'000;
 // What one site may have said to one study that has not looked at it yet.
 constexpr std::size_t kWaitingBytesMax = std::size_t{16} << 20;
 constexpr std::size_t kPieceBytes = 256;  // of a message without its texts
@@ -946,11 +948,12 @@ void Hub::Watch() {
     {
       const std::lock_guard lock(mutex_);
       for (auto it = threads_.begin(); it != threads_.end();) {
-        const StudyStatus status = it->second->status().study;
+        const HostStatus status = it->second->status();
+        const std::int64_t most = status.everybody_told ? kStudyLingersMs : kStudyWaitsMs;
         // Not one that was begun just now, for a site that comes back after the study's end.
-        const bool old = status.ended_ms && unix_ms - *status.ended_ms > kStudyLingersMs &&
-                         now - it->second->began_ms() > kStudyLingersMs;
-        if (HasEnded(status.state) && old) {
+        const bool old = status.study.ended_ms && unix_ms - *status.study.ended_ms > most &&
+                         now - it->second->began_ms() > most;
+        if (HasEnded(status.study.state) && old) {
           over.push_back(it->second);
           it = threads_.erase(it);
         } else {

@@ -105,6 +105,7 @@ struct StudyHost::Impl {
     std::uint64_t held = 0;     // records that the site holds, as far as it said
     std::uint64_t sent = 0;     // records sent over this connection, or held before
     std::uint64_t asked = 0;    // 1 + the round that was asked over this connection
+    bool told_ended = false;    // over this connection
   };
   // An attempt that is under way.
   struct Run {
@@ -413,6 +414,7 @@ struct StudyHost::Impl {
 
   void SendEnded(const std::string& name) {
     outbox.Send(name, wire::Ended{id, std::string(Name(status.state)), status.reason});
+    sites.at(name).told_ended = true;
   }
 
   // A site has the log up to there. False: that was known.
@@ -574,7 +576,7 @@ void StudyHost::Connected(const std::string& site, const std::optional<wire::Pos
   // A site that claims more than there is has another log; it is sent nothing and says so itself.
   one.sent = one.held;
   one.asked = 0;
-  one.told_seals = false;
+  one.told_seals = one.told_ended = false;
   ++impl_->version;
   if (impl_->run && impl_->run->round)
     impl_->Take(impl_->run->round->On(federation::SiteSeen{site, one.doing, now_ms}));
@@ -759,6 +761,10 @@ HostStatus StudyHost::Status(std::int64_t now_ms) const {
   status.attempt = impl_->attempt;
   if (!impl_->trouble.empty() && status.study.reason.empty()) status.study.reason = impl_->trouble;
   status.round = impl_->records > 0 ? impl_->records - 1 : 0;
+  status.everybody_told =
+      std::all_of(impl_->sites.begin(), impl_->sites.end(), [](const auto& one) {
+        return !one.second.connected || one.second.told_ended;
+      });
   std::set<std::string> answered;
   if (impl_->run) {
     const auto& queries = impl_->run->run->replay().queries();
