@@ -1088,8 +1088,7 @@ class Page {
     TableWriter table(
         out_,
         "Per hospital: rounds in which it sent sums, and Releases; their logical size; and how "
-        "many "
-        "numbers of sums its rows entered, gradients for the most part",
+        "many numbers of sums its rows entered, gradients for the most part",
         {{"Hospital"}, {"Answers", true}, {"Sent", true}, {"Bytes", true}, {"Equations", true}});
     const Json& disclosure = Part(report_, "disclosure");
     double bytes = 0;
