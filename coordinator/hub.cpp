@@ -115,6 +115,8 @@ class Hub::StudyThread : public Outbox, public std::enable_shared_from_this<Stud
     if (std::holds_alternative<wire::Ask>(message) && host_ &&
         host_->sum_bytes() > answer_bytes_max_)
       answer_bytes_max_ = host_->sum_bytes();
+    if (auto* ask = std::get_if<wire::Ask>(&message))
+      ask->held = hub_.half_sent_.Held(site, ask->study, ask->binding);
     if (const auto stream = hub_.FindStream(site)) stream->Send(std::move(message));
   }
   void SendRecord(const std::string& site, const Digest& study, std::uint32_t attempt,
@@ -717,6 +719,7 @@ Result<void> Hub::Revoke(const Caller& caller, std::string_view name, std::strin
                    fmt::format("certificate of {}: revoked ({})", name, reason)});
     Detach(site, stream.get());
   }
+  half_sent_.Forget(site);
   std::vector<std::shared_ptr<StudyThread>> threads;
   {
     const std::lock_guard lock(mutex_);
@@ -943,6 +946,7 @@ void Hub::Watch() {
       one.stream->Close(*one.close);
       Detach(one.site, one.stream.get());
     }
+    half_sent_.Tick(now);
     // Threads of studies that ended go when everybody who is connected has been told.
     std::vector<std::shared_ptr<StudyThread>> over;
     {

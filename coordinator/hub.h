@@ -20,6 +20,7 @@
 
 #include "base/result.h"
 #include "coordinator/guard.h"
+#include "coordinator/half_sent.h"
 #include "coordinator/home.h"
 #include "coordinator/spool.h"
 #include "coordinator/store.h"
@@ -98,6 +99,8 @@ class Hub {
   // May so much be sent? Called with the head, before the words. Errors: kResourceExhausted,
   // kFailedPrecondition.
   [[nodiscard]] Result<void> ExpectAnswer(const Caller& caller, const wire::AnswerHead& head);
+  // Answers whose call broke.
+  [[nodiscard]] HalfSent& half_sent() { return half_sent_; }
   // The whole answer. `done` is called once, on the study's thread, or by whoever ends the study
   // before it has looked at the answer.
   void Submit(const Caller& caller, wire::AnswerHead head, std::shared_ptr<Spool> words,
@@ -176,6 +179,7 @@ class Hub {
   Home home_;
   HubOptions options_;
   Guard guard_;
+  HalfSent half_sent_;
   struct Issued {
     identity::CertificateFacts facts;
     std::int64_t checked_s = 0;

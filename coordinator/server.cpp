@@ -448,11 +448,19 @@ class SubmitReactor : public grpc::ServerReadReactor<v1::AnswerPart>, public Tim
       auto head = wire::Decode(part_.head());
       CONSILIUM_TRY(head);
       CONSILIUM_TRY(hub_.ExpectAnswer(caller_, *head));
-      auto spool = Spool::Open(hub_.home().spool_path(), head->size);
-      CONSILIUM_TRY(spool);
+      if (head->from > 0) {
+        auto begun = hub_.half_sent().Take(caller_.name, *head);
+        CONSILIUM_TRY(begun);
+        spool_ = std::move(*begun);
+      } else {
+        hub_.half_sent().Forget(caller_.name);
+        auto spool = Spool::Open(hub_.home().spool_path(), head->size);
+        CONSILIUM_TRY(spool);
+        spool_ = std::move(*spool);
+      }
       head_ = std::move(*head);
-      spool_ = std::move(*spool);
       size_ = head_.size;
+      arrived_ = head_.from;
       return {};
     }
     if (part_.kind_case() != v1::AnswerPart::kData || part_.data().empty())
@@ -467,9 +475,11 @@ class SubmitReactor : public grpc::ServerReadReactor<v1::AnswerPart>, public Tim
 
   void End() {
     if (context_->IsCancelled() || !spool_ || !spool_->complete()) {
+      if (spool_ && arrived_ > 0)
+        hub_.half_sent().Keep(caller_.name, std::move(head_), std::move(spool_), heard_ms_);
       Finish(AsStatus({ErrorCode::kUnavailable,
                        fmt::format("answer: the stream ended after {} bytes; send it again",
-                                   spool_ ? spool_->arrived() : 0)}));
+                                   arrived_.load())}));
       return;
     }
     given_ = true;

@@ -70,7 +70,7 @@ struct Agent::Impl {
     std::unique_ptr<StudyAgent> agent;  // once approved
     std::unique_ptr<StudyLog> log;
     std::uint32_t log_attempt = 0;
-    Bytes record;                                 // that is arriving
+    Bytes record;         // that is arriving
     bool untold = false;  // it keeps a record, which the answer that follows will say
     std::optional<federation::Binding> answered;  // what was acknowledged last, and when
     Clock::time_point answered_at;
@@ -410,8 +410,7 @@ struct Agent::Impl {
     OneStudy& one = found->second;
     const auto answered = Answer(one, ask, arrived);
     // No answer has said it.
-    if (std::exchange(one.untold, false) && !answered)
-      Say(wire::TotalHeld{one.agent->position()});
+    if (std::exchange(one.untold, false) && !answered) Say(wire::TotalHeld{one.agent->position()});
     return answered;
   }
 
@@ -431,7 +430,8 @@ struct Agent::Impl {
       return tl::unexpected<Error>(answer.error());
     }
     SetDoing(ask.study, fmt::format("sending round {}", ask.binding.round + 1));
-    const auto sent = Submit(*answer);
+    auto sent = Submit(*answer, ask.held);
+    if (!sent && sent.error().code == ErrorCode::kNotFound) sent = Submit(*answer, 0);
     if (sent) {
       one.answered = ask.binding;
       one.answered_at = Clock::now();
@@ -440,8 +440,9 @@ struct Agent::Impl {
     return sent;
   }
 
-  // One answer. What breaks on the way is sent again when the coordinator asks again.
-  Result<void> Submit(const StudyAnswer& answer) {
+  // One answer, from a byte on up to which the coordinator holds it. What breaks on the way goes on
+  // when the coordinator asks again. Errors: kNotFound (it does not hold so much).
+  Result<void> Submit(const StudyAnswer& answer, std::uint64_t held) {
     std::shared_ptr<grpc::Channel> to;
     {
       const std::lock_guard lock(mutex);
@@ -456,13 +457,15 @@ struct Agent::Impl {
     const auto writer = stub->Submit(&call, &reply);
     const Bytes& words = *answer.words;
     v1::AnswerPart part;
-    wire::Encode(answer.head, *part.mutable_head());
+    wire::AnswerHead head = answer.head;
+    head.from = std::min<std::uint64_t>(held, words.size());
+    wire::Encode(head, *part.mutable_head());
     grpc::WriteOptions with_next;
     with_next.set_buffer_hint();
     grpc::WriteOptions last;
     last.set_last_message();
-    bool open = writer->Write(part, words.empty() ? last : with_next);
-    for (std::size_t at = 0; open && at < words.size(); at += wire::kPartBytes) {
+    bool open = writer->Write(part, head.from == words.size() ? last : with_next);
+    for (std::size_t at = head.from; open && at < words.size(); at += wire::kPartBytes) {
       const std::size_t size = std::min(wire::kPartBytes, words.size() - at);
       part.set_data(words.data() + at, size);
       open = writer->Write(part, at + size == words.size() ? last : grpc::WriteOptions());

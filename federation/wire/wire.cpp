@@ -198,7 +198,8 @@ Result<ToSite> Get(const v1::Ask& message) {
   CONSILIUM_TRY(study);
   const auto binding = ReadBinding(message.binding(), "ask.binding");
   CONSILIUM_TRY(binding);
-  Ask ask{*study, *binding, {}};
+  Ask ask{*study, *binding, {}, message.held()};
+  CONSILIUM_TRY(AtMost(ask.held, kAnswerBytesMax, "ask.held"));
   CONSILIUM_TRY(
       AtMost(static_cast<std::uint64_t>(message.roster_size()), kRosterMax, "ask.roster"));
   for (const std::string& site : message.roster()) {
@@ -428,6 +429,7 @@ void Encode(const ToSite& message, v1::ToSite& to) {
                    out->set_study(AsString(ask.study.bytes));
                    out->set_binding(Canonical(ask.binding));
                    for (const std::string& site : ask.roster) out->add_roster(site);
+                   out->set_held(ask.held);
                  },
                  [&](const RecordPart& part) {
                    auto* out = to.mutable_record();
@@ -500,6 +502,7 @@ void Encode(const AnswerHead& head, v1::AnswerHead& to) {
   Encode(head.releases, releases);
   to.set_releases(AsString(releases.bytes()));
   to.set_size(head.size);
+  to.set_from(head.from);
 }
 
 Result<AnswerHead> Decode(const v1::AnswerHead& message) {
@@ -512,6 +515,8 @@ Result<AnswerHead> Decode(const v1::AnswerHead& message) {
   head.binding = *binding;
   CONSILIUM_TRY(AtMost(message.size(), kAnswerBytesMax, "answer.size"));
   head.size = message.size();
+  CONSILIUM_TRY(AtMost(message.from(), head.size, "answer.from"));
+  head.from = message.from();
   ByteReader receipt(AsSpan(message.receipt()));
   head.receipt = federation::DecodeReceipt(receipt);
   if (const auto whole = receipt.Finish("a receipt"); !whole)

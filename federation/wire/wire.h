@@ -138,6 +138,7 @@ struct Ask {
   Digest study;
   federation::Binding binding;
   std::set<std::string> roster;
+  std::uint64_t held = 0;  // bytes of the answer that a call which broke has left
   friend bool operator==(const Ask&, const Ask&) = default;
 };
 struct RecordPart {
@@ -193,7 +194,8 @@ struct AnswerHead {
   federation::Binding binding;
   federation::Receipt receipt;
   federation::Releases releases;  // by place of the query
-  std::uint64_t size = 0;         // of the words that follow
+  std::uint64_t size = 0;         // of the words
+  std::uint64_t from = 0;         // where those that follow begin; at most size
 };
 void Encode(const AnswerHead& head, v1::AnswerHead& to);
 [[nodiscard]] Result<AnswerHead> Decode(const v1::AnswerHead& head);

@@ -273,6 +273,9 @@ class FakeCoordinator::Service : public v1::Sites::Service {
     auto head = wire::Decode(part.head());
     if (!head) return {grpc::StatusCode::INVALID_ARGUMENT, head.error().message};
     Bytes words;
+    bool lost = false;
+    Update([&] { lost = loses_halves; });
+    if (head->from > 0 && lost) return {grpc::StatusCode::NOT_FOUND, "that half is not held"};
     while (reader->Read(&part)) words.insert(words.end(), part.data().begin(), part.data().end());
     Update([&] { answers.emplace_back(std::move(*head), std::move(words)); });
     (void)Wait([&] { return acknowledges; });
@@ -298,7 +301,7 @@ class FakeCoordinator::Service : public v1::Sites::Service {
   std::condition_variable changed;
   Stream* open = nullptr;
   int streams = 0;
-  bool acknowledges = true;
+  bool acknowledges = true, loses_halves = false;
   std::deque<wire::FromSite> heard;
   std::deque<std::pair<wire::AnswerHead, Bytes>> answers;
 };
@@ -373,6 +376,9 @@ std::size_t FakeCoordinator::answer_count() const {
 }
 void FakeCoordinator::Acknowledge(bool now) {
   service_->Update([&] { service_->acknowledges = now; });
+}
+void FakeCoordinator::LoseHalves() {
+  service_->Update([&] { service_->loses_halves = true; });
 }
 bool FakeCoordinator::AgentLeft() {
   return service_->Wait([&] { return service_->open == nullptr; });

@@ -117,6 +117,8 @@ class FakeCoordinator {
   [[nodiscard]] std::size_t answer_count() const;
   // Answers are taken but not acknowledged, until they are.
   void Acknowledge(bool now);
+  // From now on the rest of an answer is refused: its beginning is not held.
+  void LoseHalves();
   // The agent has ended the stream, within the time.
   [[nodiscard]] bool AgentLeft();
 

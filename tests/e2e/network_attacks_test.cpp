@@ -993,6 +993,29 @@ const std::vector<Attack<OpenRound>>& Answers() {
          one.words[3] ^= 1;
          return place.Send(one);
        }},
+      {"the rest of an answer that never began",
+       "NOT_FOUND: answer: its first 8 bytes are not held here",
+       "refused (answer): south: answer: its first 8 bytes are not held here",
+       [](OpenRound& place) {
+         auto one = place.Answer();
+         one.head.from = 8;
+         return place.Send(one);
+       }},
+      {"the rest of an answer, altered", "DATA_LOSS: answer of site 'south', round 0",
+       "refused (answer): south: answer of site 'south', round 0: its bytes have digest",
+       [](OpenRound& place) {
+         const auto whole = place.Answer();
+         auto one = whole;
+         one.words.resize(8);
+         const std::string cut = place.Send(one);
+         EXPECT_NE(cut.find("UNAVAILABLE: answer: the stream ended after 8 bytes"),
+                   std::string::npos)
+             << cut;
+         one.words.assign(whole.words.begin() + 8, whole.words.end());
+         one.words[3] ^= 1;
+         one.head.from = 8;
+         return place.Send(one);
+       }},
       {"a receipt of another key", "PERMISSION_DENIED: receipt of site 'south', round 0",
        "refused (answer): south: receipt of site 'south', round 0",
        [](OpenRound& place) {
@@ -1270,14 +1293,37 @@ class BadCoordinator : public Arena {
                     .has_value());
     fake.Acknowledge(true);
     // What is answered after the questions.
-    fake.Send(wire::ToSite(wire::Offer{study::EncodeSubmission(submission_)}));
-    EXPECT_TRUE(HearWord(wire::Word::kApproved));
+    const auto all_is_heard = [&] {
+      fake.Send(wire::ToSite(wire::Offer{study::EncodeSubmission(submission_)}));
+      return HearWord(wire::Word::kApproved);
+    };
+    EXPECT_TRUE(all_is_heard());
     EXPECT_EQ(fake.answer_count(), 0U);
     fake.Send(wire::ToSite(RightAsk()));
     const auto again = fake.AwaitAnswer();
     ASSERT_TRUE(again.has_value()) << Log();
     EXPECT_TRUE(again->first.receipt == first->first.receipt);
     EXPECT_TRUE(again->second == first->second);
+    // Half of it came before the call broke: the rest is sent, and all of it where that half is
+    // lost.
+    EXPECT_TRUE(all_is_heard());
+    wire::Ask rest = RightAsk();
+    rest.held = first->second.size() / 2;
+    fake.Send(wire::ToSite(rest));
+    const auto half = fake.AwaitAnswer();
+    ASSERT_TRUE(half.has_value()) << Log();
+    EXPECT_EQ(half->first.from, rest.held);
+    EXPECT_TRUE(half->first.receipt == first->first.receipt);
+    EXPECT_TRUE(
+        half->second ==
+        Bytes(first->second.begin() + static_cast<std::ptrdiff_t>(rest.held), first->second.end()));
+    EXPECT_TRUE(all_is_heard());
+    fake.LoseHalves();
+    fake.Send(wire::ToSite(rest));
+    const auto all = fake.AwaitAnswer();
+    ASSERT_TRUE(all.has_value()) << Log();
+    EXPECT_EQ(all->first.from, 0U);
+    EXPECT_TRUE(all->second == first->second);
   }
   // North's honest answer to the honest question, once.
   void Answered() {

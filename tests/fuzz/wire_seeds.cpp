@@ -138,7 +138,7 @@ Seeds WireSeeds() {
   to_site("to_site_welcome", wire::Welcome{1, kEngine, kMs, 2000});
   to_site("to_site_beat", wire::CoordinatorBeat{kMs});
   to_site("to_site_offer", wire::Offer{submission});
-  to_site("to_site_ask", wire::Ask{study, binding, {"A", "B", "C"}});
+  to_site("to_site_ask", wire::Ask{study, binding, {"A", "B", "C"}, 16});
   to_site("to_site_record", wire::RecordPart{study, 1, 2, 300, 100, Bytes(150, 5)});
   to_site("to_site_ended", wire::Ended{study, "finished", "the last round is done"});
   to_site("to_site_restarted", wire::Restarted{study, 1, "A left"});
@@ -148,7 +148,7 @@ Seeds WireSeeds() {
   const Bytes words(24, 1);
   federation::Releases releases;
   releases[2].blocks = {{"n", Eigen::MatrixXd::Constant(1, 2, 7)}};
-  wire::AnswerHead head{study, binding, {}, releases, words.size()};
+  wire::AnswerHead head{study, binding, {}, releases, words.size(), 8};
   head.receipt = federation::Sign(binding, "A", words, releases, {3}, Key(1));
   v1::AnswerPart part;
   wire::Encode(head, *part.mutable_head());

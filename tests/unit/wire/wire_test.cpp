@@ -91,7 +91,7 @@ ToSite AnyToSite() {
     case 2:
       return Offer{*rc::gen::arbitrary<Bytes>()};
     case 3: {
-      Ask ask{AnyDigest(), AnyBinding(), {}};
+      Ask ask{AnyDigest(), AnyBinding(), {}, *rc::gen::inRange<std::uint64_t>(0, 1 << 30)};
       for (int i = *rc::gen::inRange(0, 5); i > 0; --i) ask.roster.insert(AnyText(12));
       return ask;
     }
@@ -171,6 +171,13 @@ TEST(Wire, AnAnswersHeadBindsItsReceiptAndItsSize) {
   ASSERT_TRUE(heard.has_value()) << heard.error().message;
   EXPECT_EQ(heard->receipt, head.receipt);
   EXPECT_EQ(heard->releases.at(3).blocks.at(0).values, release.blocks[0].values);
+
+  EXPECT_EQ(heard->from, 0U);
+  v1::AnswerHead rest = proto;
+  rest.set_from(24);
+  EXPECT_EQ(Decode(rest)->from, 24U);
+  rest.set_from(25);
+  EXPECT_EQ(Decode(rest).error().message, "message field 'answer.from': 25, at most 24 are taken");
 
   v1::AnswerHead wrong = proto;
   wrong.set_size(25);
