@@ -142,6 +142,27 @@ Result<std::string> ReadFile(const fs::path& path, std::uintmax_t bytes_max) {
   return text;
 }
 
+Result<void> ReadPieces(const fs::path& path, std::uint64_t bytes,
+                        const std::function<Result<void>(std::span<const std::uint8_t>)>& take) {
+  const auto cannot = [&](std::uint64_t at, std::string_view why) {
+    return Fail(ErrorCode::kUnavailable, fmt::format("{}: cannot be read at byte {} of {}: {}",
+                                                     path.string(), at, bytes, why));
+  };
+  const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (file.get() < 0) return cannot(0, Why(errno));
+  Bytes piece(std::min<std::uint64_t>(bytes, std::uint64_t{256} << 10));
+  for (std::uint64_t at = 0; at < bytes;) {
+    const ssize_t now =
+        ::read(file.get(), piece.data(), std::min<std::uint64_t>(piece.size(), bytes - at));
+    if (now < 0 && errno == EINTR) continue;
+    if (now < 0) return cannot(at, Why(errno));
+    if (now == 0) return cannot(at, "it ends there");
+    CONSILIUM_TRY(take(std::span(piece).first(static_cast<std::size_t>(now))));
+    at += static_cast<std::uint64_t>(now);
+  }
+  return {};
+}
+
 Result<std::string> ReadSecret(const fs::path& path, std::uintmax_t bytes_max) {
   struct stat about {};
   if (::stat(path.c_str(), &about) == 0) {

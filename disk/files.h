@@ -11,6 +11,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -28,6 +29,12 @@ namespace consilium::disk {
 // kResourceExhausted (more than `bytes_max`).
 [[nodiscard]] Result<std::string> ReadFile(const std::filesystem::path& path,
                                            std::uintmax_t bytes_max = std::uintmax_t{1} << 34);
+
+// The first `bytes` of a file, in order, in pieces of at most 256 KiB. Errors: kUnavailable (it
+// cannot be read, or is shorter), `take`'s.
+[[nodiscard]] Result<void> ReadPieces(
+    const std::filesystem::path& path, std::uint64_t bytes,
+    const std::function<Result<void>(std::span<const std::uint8_t>)>& take);
 
 // As ReadFile, of a file that nobody but its owner may read. Errors also: kPermissionDenied (others
 // can read or write it: gives the chmod; it is somebody else's: gives the chown).

@@ -333,14 +333,18 @@ MyRows NumberedRows(const federation::TrainingRows& rows, std::span<const std::u
 Gate::Gate(SiteSettings settings, Ledger& ledger) : settings_(settings), ledger_(ledger) {
   CONSILIUM_CHECK(settings.min_sites >= 2 && settings.min_cell >= 1,
                   "site settings: min_sites >= 2, min_cell >= 1");
-  for (const LedgerRecord& record : ledger_.records()) Apply(record);
+  replayed_ = ledger_.Each([&](const LedgerRecord& record) -> Result<void> {
+    Apply(record);
+    return {};
+  });
 }
 
 Ruling<void> Gate::Write(LedgerRecord record) {
-  if (auto kept = ledger_.Append(std::move(record)); !kept) {
+  // Whoever does not know what was answered before answers nothing.
+  if (!replayed_) return No(GateRule::kLedgerUnavailable, replayed_.error().message);
+  if (auto kept = ledger_.Append(std::move(record)); !kept)
     return No(GateRule::kLedgerUnavailable, kept.error().message);
-  }
-  Apply(ledger_.records().back());
+  Apply(ledger_.last());
   return {};
 }
 

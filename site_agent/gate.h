@@ -172,8 +172,8 @@ struct MyRows {
 
 class Gate {
  public:
-  // Rebuilds its memory from the ledger's records. `ledger` is not owned and outlives the gate;
-  // nobody else appends to it.
+  // Rebuilds its memory from the ledger's records; if they cannot be read, everything is refused
+  // (kLedgerUnavailable). `ledger` is not owned and outlives the gate; nobody else appends to it.
   Gate(SiteSettings settings, Ledger& ledger);
 
   // The terms of `study` at this site, for good. Approving the same terms again changes nothing.
@@ -295,6 +295,7 @@ class Gate {
 
   SiteSettings settings_;
   Ledger& ledger_;
+  Result<void> replayed_;
   std::map<Digest, StudyState> studies_;
   std::map<Digest, std::uint32_t> row_numbers_;
   std::set<Digest> refusals_;

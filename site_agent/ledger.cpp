@@ -544,44 +544,106 @@ LedgerHead EmptyHead(std::string_view site) {
   return {0, Sha256(writer.bytes())};
 }
 
-Result<void> VerifyLedger(std::string_view site, std::span<const LedgerRecord> records,
-                          std::optional<LedgerHead> expected) {
-  const auto broken = [&](std::uint64_t index, std::string_view what) {
+namespace {
+
+// Sequence, hashes and chain, a record at a time.
+class ChainCheck {
+ public:
+  ChainCheck(std::string_view site, const std::optional<LedgerHead>& expected)
+      : site_(site), expected_(expected), head_(EmptyHead(site)) {}
+
+  Result<void> Next(const LedgerRecord& record) {
+    CONSILIUM_TRY(CheckExpected());
+    if (HashOf(record) != record.hash)
+      return Broken(head_.count, "its hash is not that of its fields: it was changed");
+    if (record.sequence != head_.count) {
+      return Broken(
+          head_.count,
+          fmt::format("expected sequence number {}, found {}: a record before it was removed, "
+                      "added or moved",
+                      head_.count, record.sequence));
+    }
+    if (record.previous != head_.hash) {
+      return Broken(head_.count, head_.count == 0
+                                     ? std::string_view("it does not start the ledger of this site")
+                                     : std::string_view("it does not follow the record before it"));
+    }
+    head_ = {head_.count + 1, record.hash};
+    return {};
+  }
+  // No record follows.
+  Result<LedgerHead> End() {
+    CONSILIUM_TRY(CheckExpected());
+    if (expected_ && head_.count < expected_->count) {
+      return Broken(head_.count, fmt::format("missing: {} records are known to exist, found {}",
+                                             expected_->count, head_.count));
+    }
+    return head_;
+  }
+
+ private:
+  [[nodiscard]] tl::unexpected<Error> Broken(std::uint64_t index, std::string_view what) const {
     return Fail(
         ErrorCode::kDataLoss,
         fmt::format(
             "site {}: ledger: record {}: {}. Restore the ledger from a copy; answer nothing "
             "until VerifyLedger passes",
-            site, index, what));
-  };
-  Digest previous = EmptyHead(site).hash;
-  for (std::size_t i = 0; i < records.size(); ++i) {
-    const LedgerRecord& record = records[i];
-    if (HashOf(record) != record.hash)
-      return broken(i, "its hash is not that of its fields: it was changed");
-    if (record.sequence != i) {
-      return broken(
-          i, fmt::format("expected sequence number {}, found {}: a record before it was removed, "
-                         "added or moved",
-                         i, record.sequence));
-    }
-    if (record.previous != previous) {
-      return broken(i, i == 0 ? std::string_view("it does not start the ledger of this site")
-                              : std::string_view("it does not follow the record before it"));
-    }
-    previous = record.hash;
+            site_, index, what));
   }
-  if (!expected) return {};
-  if (records.size() < expected->count) {
-    return broken(records.size(), fmt::format("missing: {} records are known to exist, found {}",
-                                              expected->count, records.size()));
-  }
-  const Digest there =
-      expected->count == 0 ? EmptyHead(site).hash : records[expected->count - 1].hash;
-  if (there != expected->hash) {
-    return broken(expected->count == 0 ? 0 : expected->count - 1,
+  [[nodiscard]] Result<void> CheckExpected() const {
+    if (!expected_ || head_.count != expected_->count || head_.hash == expected_->hash) return {};
+    return Broken(head_.count == 0 ? 0 : head_.count - 1,
                   "its hash is not the one that was noted elsewhere");
   }
+
+  std::string_view site_;
+  std::optional<LedgerHead> expected_;
+  LedgerHead head_;
+};
+
+// The whole records that `bytes` begins with, the first of them number `index`; how many bytes they
+// take. Errors: kDataLoss, `take`'s.
+Result<std::size_t> TakeRecords(std::string_view site, std::span<const std::uint8_t> bytes,
+                                std::uint64_t index,
+                                const std::function<Result<void>(LedgerRecord)>& take) {
+  std::size_t at = 0;
+  for (; at < bytes.size(); ++index) {
+    const auto left = bytes.subspan(at);
+    ByteReader reader(left);
+    const std::uint64_t length = reader.U32();
+    const bool cut = reader.failed() || (length <= kRecordBytesMax && left.size() < length + 36);
+    if (cut) break;
+    auto decoded = DecodeRecord(left);
+    if (!decoded) {
+      return tl::unexpected(
+          Within(fmt::format("site {}: ledger: record {}", site, index), decoded.error()));
+    }
+    at += decoded->second;
+    CONSILIUM_TRY(take(std::move(decoded->first)));
+  }
+  return at;
+}
+
+class MemorySink : public LedgerSink {
+ public:
+  explicit MemorySink(std::span<const std::uint8_t> bytes) : bytes_(bytes.begin(), bytes.end()) {}
+  Result<void> Append(std::span<const std::uint8_t> record) override {
+    bytes_.insert(bytes_.end(), record.begin(), record.end());
+    return {};
+  }
+  [[nodiscard]] Result<void> Read(const TakePiece& take) const override { return take(bytes_); }
+
+ private:
+  Bytes bytes_;
+};
+
+}  // namespace
+
+Result<void> VerifyLedger(std::string_view site, std::span<const LedgerRecord> records,
+                          std::optional<LedgerHead> expected) {
+  ChainCheck chain(site, expected);
+  for (const LedgerRecord& record : records) CONSILIUM_TRY(chain.Next(record));
+  CONSILIUM_TRY(chain.End());
   return {};
 }
 
@@ -622,33 +684,81 @@ Result<std::vector<LedgerRecord>> DecodeLedgerLines(std::string_view site, std::
 }
 
 Ledger::Ledger(std::string site, LedgerSink* sink)
-    : site_(std::move(site)), sink_(sink), last_(EmptyHead(site_).hash) {}
+    : site_(std::move(site)), sink_(sink), head_(EmptyHead(site_)) {
+  if (sink_ != nullptr) return;
+  own_ = std::make_unique<MemorySink>(std::span<const std::uint8_t>());
+  sink_ = own_.get();
+}
 
 Result<Ledger> Ledger::Open(std::string site, std::span<const std::uint8_t> bytes, LedgerSink* sink,
                             std::optional<LedgerHead> expected) {
-  auto records = DecodeLedger(site, bytes, expected);
-  if (!records) return tl::unexpected(std::move(records).error());
   Ledger ledger(std::move(site), sink);
-  ledger.records_ = std::move(*records);
-  if (!ledger.records_.empty()) ledger.last_ = ledger.records_.back().hash;
+  ChainCheck chain(ledger.site_, expected);
+  for (std::size_t at = 0; at < bytes.size();) {
+    auto decoded = DecodeRecord(bytes.subspan(at));
+    if (!decoded) {
+      return tl::unexpected(Within(
+          fmt::format("site {}: ledger: record {} (byte {})", ledger.site_, ledger.head_.count, at),
+          std::move(decoded).error()));
+    }
+    at += decoded->second;
+    CONSILIUM_TRY(chain.Next(decoded->first));
+    ledger.last_ = std::move(decoded->first);
+    ++ledger.head_.count;
+  }
+  const auto head = chain.End();
+  CONSILIUM_TRY(head);
+  ledger.head_ = *head;
+  if (ledger.own_) CONSILIUM_TRY(ledger.own_->Append(bytes));
   return ledger;
 }
 
 Result<void> Ledger::Append(LedgerRecord record) {
   MakePlain(record);
-  record.sequence = records_.size();
-  record.previous = last_;
+  record.sequence = head_.count;
+  record.previous = head_.hash;
   record.hash = HashOf(record);
-  if (sink_ != nullptr) {
-    if (auto kept = sink_->Append(EncodeRecord(record)); !kept) {
-      return tl::unexpected(
-          Within(fmt::format("site {}: ledger: record {}", site_, record.sequence),
-                 std::move(kept).error()));
-    }
+  if (auto kept = sink_->Append(EncodeRecord(record)); !kept) {
+    return tl::unexpected(Within(fmt::format("site {}: ledger: record {}", site_, record.sequence),
+                                 std::move(kept).error()));
   }
-  last_ = record.hash;
-  records_.push_back(std::move(record));
+  head_ = {head_.count + 1, record.hash};
+  last_ = std::move(record);
   return {};
+}
+
+Result<void> Ledger::Each(const std::function<Result<void>(const LedgerRecord&)>& take) const {
+  Bytes left;  // of a record that a piece cut
+  std::uint64_t index = 0;
+  const auto read = sink_->Read([&](std::span<const std::uint8_t> piece) -> Result<void> {
+    if (!left.empty()) {
+      left.insert(left.end(), piece.begin(), piece.end());
+      piece = left;
+    }
+    const auto taken = TakeRecords(site_, piece, index, [&](const LedgerRecord& record) {
+      ++index;
+      return take(record);
+    });
+    CONSILIUM_TRY(taken);
+    left = Bytes(piece.begin() + static_cast<std::ptrdiff_t>(*taken), piece.end());
+    return {};
+  });
+  CONSILIUM_TRY(read);
+  if (left.empty() && index == head_.count) return {};
+  return Fail(ErrorCode::kDataLoss,
+              fmt::format("site {}: ledger: {} records were kept, {} can be read back; stop the "
+                          "agent and look at its disk",
+                          site_, head_.count, index));
+}
+
+std::vector<LedgerRecord> Ledger::records() const {
+  std::vector<LedgerRecord> records;
+  const auto read = Each([&](const LedgerRecord& record) -> Result<void> {
+    records.push_back(record);
+    return {};
+  });
+  CONSILIUM_CHECK(read.has_value(), "the ledger cannot be read back");
+  return records;
 }
 
 std::vector<EquationCount> CountEquations(std::span<const LedgerRecord> records) {

@@ -9,6 +9,8 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -180,19 +182,24 @@ struct LedgerHead {
     std::string_view site, std::string_view lines,
     std::optional<LedgerHead> expected = std::nullopt);
 
-// Where records go to stay. Append returns only when the bytes would survive a crash.
+// Where records go to stay.
 class LedgerSink {
  public:
   virtual ~LedgerSink() = default;
+  // Returns only when the bytes would survive a crash.
   [[nodiscard]] virtual Result<void> Append(std::span<const std::uint8_t> record) = 0;
+  // All that was appended, in order, in pieces that end anywhere. Errors: its own, and `take`'s.
+  using TakePiece = std::function<Result<void>(std::span<const std::uint8_t>)>;
+  [[nodiscard]] virtual Result<void> Read(const TakePiece& take) const = 0;
 };
 
-// The chain in memory. One thread.
+// The chain. It grows for years: records are where the sink keeps them, and only the last one is in
+// memory. One thread.
 class Ledger {
  public:
-  // An empty ledger; `sink` (not owned, may be null) gets every record before it counts.
+  // An empty ledger; `sink` (not owned) gets every record before it counts. Null: memory.
   explicit Ledger(std::string site, LedgerSink* sink = nullptr);
-  // Continues from the bytes that a sink kept. Errors: kDataLoss as DecodeLedger.
+  // Continues from the bytes that `sink` kept. Errors: kDataLoss as DecodeLedger.
   [[nodiscard]] static Result<Ledger> Open(std::string site, std::span<const std::uint8_t> bytes,
                                            LedgerSink* sink = nullptr,
                                            std::optional<LedgerHead> expected = std::nullopt);
@@ -201,14 +208,21 @@ class Ledger {
   [[nodiscard]] Result<void> Append(LedgerRecord record);
 
   [[nodiscard]] const std::string& site() const { return site_; }
-  [[nodiscard]] const std::vector<LedgerRecord>& records() const { return records_; }
-  [[nodiscard]] LedgerHead head() const { return {records_.size(), last_}; }
+  [[nodiscard]] LedgerHead head() const { return head_; }
+  // Empty before the first.
+  [[nodiscard]] const LedgerRecord& last() const { return last_; }
+  // Every record, from the first on. Errors: the sink's, kDataLoss (names the record), `take`'s.
+  [[nodiscard]] Result<void> Each(
+      const std::function<Result<void>(const LedgerRecord&)>& take) const;
+  // All of them at once, for ledgers that are short. Aborts where Each gives an error.
+  [[nodiscard]] std::vector<LedgerRecord> records() const;
 
  private:
   std::string site_;
+  std::unique_ptr<LedgerSink> own_;  // where nobody gave one
   LedgerSink* sink_;
-  std::vector<LedgerRecord> records_;
-  Digest last_;
+  LedgerHead head_;
+  LedgerRecord last_;
 };
 
 // What each row set of a study has answered, in plain words: one line a set with its rows and

@@ -294,7 +294,7 @@ Result<RoundAnswer> Site::Answer(const RoundQuestion& question, const study::Stu
           gate_.AdmitAnswer(facts, query, step, rows[q], piece, study_.privacy.masks);
       if (!admitted) return refused(admitted.error());
       if (!rows[q].training.empty() || !rows[q].left_out.empty())
-        equations_ += ledger_->records().back().equations;
+        equations_ += ledger_->last().equations;
     } else if (step->kind == StepKind::kRelease &&
                federation::Context{cohort_}.IsMember(query.scope)) {
       const auto released = step->release(federation::Context{cohort_}, derived_, query);

@@ -344,6 +344,11 @@ class SiteLedger::File : public LedgerSink {
     waiting_.insert(waiting_.end(), record.begin(), record.end());
     return {};
   }
+  // What waits too: it counts, although nothing may leave by it yet.
+  Result<void> Read(const TakePiece& take) const override {
+    CONSILIUM_TRY(disk::ReadPieces(file_->path(), file_->size(), take));
+    return waiting_.empty() ? Result<void>() : take(waiting_);
+  }
   Result<void> Sync() {
     if (waiting_.empty()) return {};
     CONSILIUM_TRY(file_->Append(waiting_));

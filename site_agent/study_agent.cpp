@@ -299,10 +299,12 @@ Result<void> StudyAgent::Load(std::uint32_t attempt,
   const auto read = kept([&](std::span<const std::uint8_t> record) -> Result<void> {
     CONSILIUM_TRY(impl_->Take(attempt, index, record, false));
     if (index == 0) {
-      for (const LedgerRecord& one : impl_->place.ledger->records()) {
+      const auto told = impl_->place.ledger->Each([&](const LedgerRecord& one) -> Result<void> {
         if (one.event == LedgerEvent::kTotalReceived && one.study == impl_->joined->study.digest)
           impl_->told.emplace(one.attempt, one.round);
-      }
+        return {};
+      });
+      CONSILIUM_TRY(told);
     }
     ++index;
     return impl_->Advance();

@@ -137,7 +137,7 @@ TEST(Terms, PublicDataIsRefusedWithoutTheSettingAndWithoutThePersonsWord) {
         EXPECT_EQ(outcome, "joined");
       } else {
         ExpectRule(outcome, "GATE_POLICY_NOT_APPROVED");
-        EXPECT_EQ(ledger.records().back().event, site_agent::LedgerEvent::kStudyRefused);
+        EXPECT_EQ(ledger.last().event, site_agent::LedgerEvent::kStudyRefused);
       }
     }
   }
@@ -174,8 +174,8 @@ TEST(Terms, AForgedStudyIsRefusedByTheRuleThatItBreaks) {
                        ApprovalOf(honest)),
                one.rule);
     ASSERT_FALSE(ledger.records().empty());
-    EXPECT_EQ(ledger.records().back().event, site_agent::LedgerEvent::kStudyRefused);
-    EXPECT_EQ(ledger.records().back().rule, one.rule);
+    EXPECT_EQ(ledger.last().event, site_agent::LedgerEvent::kStudyRefused);
+    EXPECT_EQ(ledger.last().rule, one.rule);
   }
 }
 

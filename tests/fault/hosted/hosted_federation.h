@@ -37,7 +37,7 @@ class HostedFederation : public coordinator::Outbox {
           site_agent::IdentityFromSeed(hospital.name, study->seed));
       members[hospital.name] = site.identity->public_keys();
       site.csv = SmallCsv(hospital.cases);
-      site.ledger = std::make_unique<site_agent::Ledger>(hospital.name);
+      site.ledger = std::make_unique<site_agent::Ledger>(hospital.name, &site.disk);
     }
     federation::KeyBytes seed{};
     seed.fill(9);
@@ -119,7 +119,8 @@ class HostedFederation : public coordinator::Outbox {
     std::erase_if(to_sites_, [&](const auto& message) { return message.first == name; });
     host_->Disconnected(name, now_ms_);
     // What the ledger had not flushed is gone.
-    auto ledger = site_agent::Ledger::Open(name, site.ledger_disk);
+    site.disk.waiting.clear();
+    auto ledger = site_agent::Ledger::Open(name, site.disk.bytes, &site.disk);
     ASSERT_TRUE(ledger.has_value()) << ledger.error().message;
     site.ledger = std::make_unique<site_agent::Ledger>(std::move(*ledger));
     Connect(name);
@@ -169,12 +170,23 @@ class HostedFederation : public coordinator::Outbox {
   std::string tampered_site;
 
  private:
+  // Of a ledger: records wait until they are flushed.
+  struct Disk : site_agent::LedgerSink {
+    Bytes bytes, waiting;
+    Result<void> Append(std::span<const std::uint8_t> record) override {
+      waiting.insert(waiting.end(), record.begin(), record.end());
+      return {};
+    }
+    [[nodiscard]] Result<void> Read(const TakePiece& take) const override {
+      CONSILIUM_TRY(take(bytes));
+      return take(waiting);
+    }
+  };
   struct Site {
     std::unique_ptr<site_agent::SiteIdentity> identity;
     std::string csv;
     std::unique_ptr<site_agent::Ledger> ledger;
-    Bytes ledger_disk;
-    std::uint64_t ledger_synced = 0;
+    Disk disk;
     bool has_offer = false;
     std::map<std::uint32_t, Bytes> logs;  // on disk
     std::unique_ptr<site_agent::StudyAgent> agent;
@@ -224,14 +236,11 @@ class HostedFederation : public coordinator::Outbox {
       return Result<void>();
     };
     place.sync_ledger = [&site] {
-      const auto& records = site.ledger->records();
-      for (; site.ledger_synced < records.size(); ++site.ledger_synced) {
-        const Bytes bytes = site_agent::EncodeRecord(records[site.ledger_synced]);
-        site.ledger_disk.insert(site.ledger_disk.end(), bytes.begin(), bytes.end());
-      }
+      Disk& disk = site.disk;
+      disk.bytes.insert(disk.bytes.end(), disk.waiting.begin(), disk.waiting.end());
+      disk.waiting.clear();
       return Result<void>();
     };
-    site.ledger_synced = site.ledger->records().size();
     auto agent = site_agent::StudyAgent::Open(submission_, std::move(place));
     ASSERT_TRUE(agent.has_value()) << agent.error().message;
     site.agent = std::move(*agent);

@@ -18,11 +18,16 @@ class LedgerDisk : public site_agent::LedgerSink {
  public:
   std::size_t room = SIZE_MAX;
   std::size_t kept = 0;
-  Result<void> Append(std::span<const std::uint8_t> /*record*/) override {
+  Result<void> Append(std::span<const std::uint8_t> record) override {
     if (kept >= room) return Fail(ErrorCode::kUnavailable, "no space left on device");
     ++kept;
+    bytes_.insert(bytes_.end(), record.begin(), record.end());
     return {};
   }
+  [[nodiscard]] Result<void> Read(const TakePiece& take) const override { return take(bytes_); }
+
+ private:
+  Bytes bytes_;
 };
 
 struct Ending {

@@ -44,7 +44,7 @@ TEST_F(GateAttack, AnHonestQuestionIsAnsweredWithTheSameBytesAndOnePlainSentence
   ASSERT_TRUE(sent.has_value()) << sent.error().message;
   EXPECT_EQ(Bytes(sent->begin(), sent->end()), Words());
   EXPECT_EQ(
-      ledger_.records().back().sentence,
+      ledger_.last().sentence,
       "Round 12: sent 4 masked sums over my 50 training rows and 10 left-out rows for the fit "
       "'lasso, combat, "
       "held out E', without fold 3 (sum); the coordinator sees only the total over 4 hospitals.");
@@ -87,7 +87,7 @@ TEST_F(GateAttack, ACraftedQuestionIsRefusedWithItsFirstDifference) {
   const auto admitted = gate_.AdmitQuery(facts, Ask("f", all_), &step, Mine(rows_));
   ASSERT_FALSE(admitted.has_value());
   EXPECT_EQ(Name(admitted.error().rule), "GATE_NOT_DERIVED");
-  EXPECT_NE(ledger_.records().back().detail.find("block 'beta'"), std::string::npos);
+  EXPECT_NE(ledger_.last().detail.find("block 'beta'"), std::string::npos);
   EXPECT_EQ(ToOutward(admitted.error()).ToText(),
             "PERMISSION_DENIED GATE_NOT_DERIVED part=block round=0 attempt=0");
 }
@@ -161,8 +161,8 @@ TEST_F(GateAttack, TwoSitesAreEnoughForPublicDataOnlyAndThatIsWrittenDown) {
   approval.public_data = true;
   ASSERT_TRUE(gate.ApproveStudy(study, approval).has_value());
   EXPECT_EQ(Outcome(gate, Round("public", 0), Ask("f", {"A", "B"}), Mine(rows_)), "answered");
-  ASSERT_EQ(ledger.records().back().waived.size(), 1u);
-  EXPECT_EQ(ledger.records().back().waived[0], "GATE_MIN_SITES: a sum over 2 sites");
+  ASSERT_EQ(ledger.last().waived.size(), 1u);
+  EXPECT_EQ(ledger.last().waived[0], "GATE_MIN_SITES: a sum over 2 sites");
   EXPECT_EQ(Outcome(gate, Round("public", 0), Ask("f", {"A"}), Mine(rows_)), "GATE_MIN_SITES");
 }
 
@@ -329,8 +329,8 @@ TEST_F(GateAttack, PublicDataWaivesRowSetsAndWritesItDown) {
   ASSERT_EQ(Outcome(gate, Round("public", 0), Ask("f", all_), Mine(rows_)), "answered");
   EXPECT_EQ(Outcome(gate, Round("public", 0), Ask("g", all_), Mine(Without(rows_, {1}))),
             "answered");
-  ASSERT_FALSE(ledger.records().back().waived.empty());
-  EXPECT_TRUE(ledger.records().back().waived[0].starts_with("GATE_ROW_SETS_DIFFER"));
+  ASSERT_FALSE(ledger.last().waived.empty());
+  EXPECT_TRUE(ledger.last().waived[0].starts_with("GATE_ROW_SETS_DIFFER"));
 }
 
 TEST_F(GateAttack, RowNamesOutliveFilesSoThatAWithdrawalShiftsNobody) {
@@ -365,8 +365,8 @@ TEST_F(GateAttack, RowsOfASiteThatIsNoMemberDoNotEnter) {
   EXPECT_EQ(Outcome(gate_, Round("s", 0), Ask("f", {"B", "C", "D"}), Mine(rows_)),
             "GATE_MALFORMED_QUERY");
   ASSERT_EQ(Outcome(gate_, Round("s", 0), Ask("f", {"B", "C", "D"}), Mine({})), "answered");
-  EXPECT_EQ(ledger_.records().back().equations, 0u);
-  EXPECT_NE(ledger_.records().back().sentence.find("no row of mine"), std::string::npos);
+  EXPECT_EQ(ledger_.last().equations, 0u);
+  EXPECT_NE(ledger_.last().sentence.find("no row of mine"), std::string::npos);
 }
 
 // --- rule 4: curvature
@@ -477,7 +477,7 @@ TEST_F(GateAttack, AReleaseBelowTheCellSizeLeavesWithoutItsNumbers) {
   ASSERT_TRUE(given.has_value()) << given.error().message;
   EXPECT_EQ((*federation::Find(given->blocks, "n"))(0, 0), 60);
   EXPECT_TRUE(federation::Find(given->blocks, "auc")->array().isNaN().all());
-  EXPECT_NE(ledger_.records().back().detail.find("auc: fewer than 5 events"), std::string::npos);
+  EXPECT_NE(ledger_.last().detail.find("auc: fewer than 5 events"), std::string::npos);
   // Asked again it is the same release, counted once.
   const std::size_t before = ledger_.records().size();
   EXPECT_TRUE(
@@ -566,7 +566,7 @@ TEST_F(GateAttack, EveryRefusalIsInTheLedgerOnce) {
   for (int i = 0; i < 3; ++i)
     static_cast<void>(Outcome(gate_, Round("s", 0), Ask("f", {"A", "B"}), Mine(rows_)));
   ASSERT_EQ(ledger_.records().size(), before + 1);
-  const LedgerRecord& record = ledger_.records().back();
+  const LedgerRecord& record = ledger_.last();
   EXPECT_EQ(record.event, LedgerEvent::kQueryRefused);
   EXPECT_EQ(record.rule, "GATE_MIN_SITES");
   EXPECT_TRUE(record.sentence.starts_with("Round 0: sent nothing; refused 'sum' for the fit 'f'"))
@@ -574,10 +574,16 @@ TEST_F(GateAttack, EveryRefusalIsInTheLedgerOnce) {
 }
 
 struct FullDisk : LedgerSink {
-  bool full = false;
-  Result<void> Append(std::span<const std::uint8_t>) override {
+  bool full = false, unreadable = false;
+  Bytes bytes;
+  Result<void> Append(std::span<const std::uint8_t> record) override {
     if (full) return Fail(ErrorCode::kResourceExhausted, "disk full");
+    bytes.insert(bytes.end(), record.begin(), record.end());
     return {};
+  }
+  [[nodiscard]] Result<void> Read(const TakePiece& take) const override {
+    if (unreadable) return Fail(ErrorCode::kUnavailable, "input or output error");
+    return take(bytes);
   }
 };
 
@@ -595,6 +601,19 @@ TEST(GateLedger, WhatCannotBeWrittenDownDoesNotLeave) {
                    .has_value());
   disk.full = false;
   EXPECT_EQ(Outcome(gate, Round("s", 0), Ask("f", FiveSites()), Mine(Rows(0, 60))), "answered");
+}
+
+TEST(GateLedger, WhoeverCannotReadWhatWasAnsweredAnswersNothing) {
+  FullDisk disk;
+  Ledger ledger("A", &disk);
+  Gate before({}, ledger);
+  ASSERT_TRUE(before.ApproveStudy(StudyNamed("s"), ApprovalOfAll()).has_value());
+  disk.unreadable = true;
+  Gate gate({}, ledger);
+  EXPECT_EQ(gate.ApproveStudy(StudyNamed("t"), ApprovalOfAll()).error().rule,
+            GateRule::kLedgerUnavailable);
+  EXPECT_NE(Outcome(gate, Round("s", 0), Ask("f", FiveSites()), Mine(Rows(0, 60))), "answered");
+  EXPECT_EQ(ledger.head().count, 1U);
 }
 
 TEST_F(GateAttack, AnApprovalStandsForGood) {

@@ -154,10 +154,12 @@ TEST(Ledger, ARemovedAMovedAndACutOffRecordAreNamed) {
   std::vector<LedgerRecord> moved = ledger.records();
   std::swap(moved[1], moved[2]);
   EXPECT_NE(VerifyLedger("MUMC", moved).error().message.find("record 1"), std::string::npos);
-  std::vector<LedgerRecord> no_start(ledger.records().begin() + 1, ledger.records().end());
+  std::vector<LedgerRecord> no_start = ledger.records();
+  no_start.erase(no_start.begin());
   EXPECT_FALSE(VerifyLedger("MUMC", no_start).has_value());
   // An end that was cut off whole still chains; the head that was noted elsewhere shows it.
-  std::vector<LedgerRecord> cut(ledger.records().begin(), ledger.records().end() - 1);
+  std::vector<LedgerRecord> cut = ledger.records();
+  cut.pop_back();
   EXPECT_TRUE(VerifyLedger("MUMC", cut).has_value());
   EXPECT_NE(VerifyLedger("MUMC", cut, ledger.head()).error().message.find("record 4: missing"),
             std::string::npos);
@@ -195,6 +197,12 @@ struct Disk : LedgerSink {
     bytes.insert(bytes.end(), record.begin(), record.end());
     return {};
   }
+  [[nodiscard]] Result<void> Read(const TakePiece& take) const override {
+    for (std::size_t at = 0; at < bytes.size(); at += 7)  // records begin and end anywhere
+      CONSILIUM_TRY(
+          take(std::span(bytes).subspan(at, std::min<std::size_t>(7, bytes.size() - at))));
+    return {};
+  }
 };
 
 TEST(Ledger, ContinuesFromItsDiskAndDoesNotCountWhatTheDiskRefused) {
@@ -209,6 +217,14 @@ TEST(Ledger, ContinuesFromItsDiskAndDoesNotCountWhatTheDiskRefused) {
   auto again = Ledger::Open("MUMC", kept, &disk, ledger.head());
   ASSERT_TRUE(again.has_value());
   ASSERT_TRUE(again->Append(Sample(1)).has_value());
+  EXPECT_EQ(BytesOf(again->records()), disk.bytes);
+  EXPECT_EQ(again->last().hash, again->head().hash);
+  // A disk that gives back less than it took.
+  Disk short_of_one = disk;
+  short_of_one.bytes.pop_back();
+  Ledger other = *Ledger::Open("MUMC", disk.bytes, &short_of_one);
+  const auto read = other.Each([](const LedgerRecord&) -> Result<void> { return {}; });
+  EXPECT_EQ(read.error().code, ErrorCode::kDataLoss);
   const auto all = DecodeLedger("MUMC", disk.bytes, again->head());
   ASSERT_TRUE(all.has_value());
   EXPECT_EQ(all->size(), 2u);

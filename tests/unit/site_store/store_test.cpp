@@ -263,7 +263,7 @@ TEST(SiteStoreLedger, HoldsEverySyncedRecordAfterAReopening) {
   const auto ledger = Must(store.OpenLedger(kSite));
   EXPECT_EQ(ledger->ledger().head(), head);
   EXPECT_EQ(ledger->note(), "");
-  EXPECT_EQ(ledger->ledger().records().back().sentence, "record 4");
+  EXPECT_EQ(ledger->ledger().last().sentence, "record 4");
   EXPECT_EQ(Must(store.ReadLedger(kSite)).size(), 5U);
 }
 
