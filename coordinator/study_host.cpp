@@ -576,7 +576,9 @@ void StudyHost::Connected(const std::string& site, const std::optional<wire::Pos
   // A site that claims more than there is has another log; it is sent nothing and says so itself.
   one.sent = one.held;
   one.asked = 0;
-  one.told_seals = one.told_ended = false;
+  one.told_seals = false;
+  // A site without the study has ended it, or never heard of it.
+  one.told_ended = HasEnded(impl_->status.state) && !position;
   ++impl_->version;
   if (impl_->run && impl_->run->round)
     impl_->Take(impl_->run->round->On(federation::SiteSeen{site, one.doing, now_ms}));

@@ -43,6 +43,26 @@ TEST(HostedStudy, GivesTheBytesOfOneProcess) {
   EXPECT_TRUE(hosted.refusals().empty());
 }
 
+TEST(HostedStudy, WaitsAtItsEndForThoseWhoAreConnectedAndLackTheLastRecords) {
+  HostedFederation hosted(SmallStudyYaml(Quick()), SmallHospitals(), Folder("told"));
+  EXPECT_FALSE(hosted.Status().everybody_told);
+  hosted.RunToEnd();
+  EXPECT_TRUE(hosted.Status().everybody_told);
+  constexpr std::int64_t kLater = 1'000'000'000;
+  const auto back = [&](const std::string& site, std::optional<wire::Position> position) {
+    hosted.host().Disconnected(site, kLater);
+    EXPECT_TRUE(hosted.Status().everybody_told) << site;
+    hosted.host().Connected(site, position, kLater, kLater);
+    return hosted.Status().everybody_told;
+  };
+  EXPECT_TRUE(back("north", std::nullopt)) << "it has put the study away";
+  const wire::Position all = hosted.agent("east").position();
+  EXPECT_TRUE(back("east", all));
+  EXPECT_FALSE(back("south", wire::Position{all.study, all.attempt, all.records - 2}));
+  hosted.host().Held("south", all, kLater);
+  EXPECT_TRUE(hosted.Status().everybody_told);
+}
+
 TEST(HostedStudy, GivesTheSameBytesWhoeverIsKilledBetweenAnyTwoMessages) {
   const std::vector<std::string> names = {"north", "east", "south", "west"};
   for (const std::uint64_t seed : {1U, 2U, 3U}) {
