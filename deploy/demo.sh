@@ -1,21 +1,21 @@
 #!/usr/bin/env bash
 # From a bare Debian 12 to a finished study: installs, builds, generates hospitals, runs, reports.
 #
-#   ./deploy/demo.sh            coordinator and hospitals in one process
-#   ./deploy/demo.sh --network  the same study over the network: a coordinator and five agents as
-#                               processes of their own, enrolled with the real commands (deploy/federation.sh)
+#   ./deploy/demo.sh                a coordinator and five hospitals' agents as processes of their own,
+#                                   enrolled with the real commands (deploy/federation.sh)
+#   ./deploy/demo.sh --one-process  the same study, simulated in one process: the same bytes
 #
 # May be run again at any time: what is there is used, the demo itself is made anew in build/demo.
 # Ends with the verdict and the path of report.html. Exit code: 0, or that of the step that failed.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/lib/setup.sh"
 
-network=0
+network=1
 case "${1:-}" in
   '') ;;
-  --network) network=1 ;;
+  --one-process) network=0 ;;
   *)
-    echo "error: '$1' is not known here; expected nothing or --network" >&2
+    echo "error: '$1' is not known here; expected nothing or --one-process" >&2
     sed -n '4,7s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2
     exit 2
     ;;
@@ -31,7 +31,6 @@ fi
 
 consilium="$build/bin/consilium"
 demo="$root/build/demo"
-report="$demo/report"
 
 say "Generating a study in ${demo#"$root"/}"
 rm -rf -- "$demo"
@@ -43,7 +42,9 @@ if ((network)); then
   for cohort in "$demo"/*.yaml; do
     [[ "$(basename "$cohort")" == study.yaml ]] || cohorts+=("$cohort")
   done
-  exec "$root/deploy/federation.sh" -d "$demo" -o "$demo/network" "$demo/study.yaml" "${cohorts[@]}"
+  "$root/deploy/federation.sh" -d "$demo" -o "$demo/network" "$demo/study.yaml" "${cohorts[@]}"
+  echo "Open it in any browser. Your own study next: README.md, \"Your own study\"."
+  exit
 fi
 
 sites=()
@@ -53,6 +54,7 @@ for cohort in "$demo"/*.yaml; do
 done
 ((${#sites[@]})) || fail "the demo wrote no cohort files to $demo."
 
+report="$demo/report"
 say "Running it: a coordinator and $((${#sites[@]} / 2)) hospitals in one process"
 "$consilium" simulate "$demo/study.yaml" "${sites[@]}" --data "$demo" --out "$report"
 [[ -s "$report/report.html" ]] || fail "the study ran, but $report/report.html was not written."
