@@ -601,28 +601,51 @@ class ChainCheck {
   LedgerHead head_;
 };
 
-// The whole records that `bytes` begins with, the first of them number `index`; how many bytes they
-// take. Errors: kDataLoss, `take`'s.
-Result<std::size_t> TakeRecords(std::string_view site, std::span<const std::uint8_t> bytes,
-                                std::uint64_t index,
-                                const std::function<Result<void>(LedgerRecord)>& take) {
-  std::size_t at = 0;
-  for (; at < bytes.size(); ++index) {
-    const auto left = bytes.subspan(at);
-    ByteReader reader(left);
-    const std::uint64_t length = reader.U32();
-    const bool cut = reader.failed() || (length <= kRecordBytesMax && left.size() < length + 36);
-    if (cut) break;
-    auto decoded = DecodeRecord(left);
-    if (!decoded) {
-      return tl::unexpected(
-          Within(fmt::format("site {}: ledger: record {}", site, index), decoded.error()));
+// The records in bytes that come in pieces, which end anywhere.
+class RecordReader {
+ public:
+  using Take = std::function<Result<void>(LedgerRecord)>;
+  explicit RecordReader(std::string_view site) : site_(site) {}
+
+  // Errors: kDataLoss (names the record), `take`'s.
+  Result<void> Feed(std::span<const std::uint8_t> piece, const Take& take) {
+    if (!left_.empty()) {
+      left_.insert(left_.end(), piece.begin(), piece.end());
+      piece = left_;
     }
-    at += decoded->second;
-    CONSILIUM_TRY(take(std::move(decoded->first)));
+    std::size_t at = 0;
+    while (IsWhole(piece.subspan(at))) {
+      auto decoded = DecodeRecord(piece.subspan(at));
+      if (!decoded) return tl::unexpected<Error>(At(decoded.error()));
+      at += decoded->second;
+      byte_ += decoded->second;
+      ++count_;
+      CONSILIUM_TRY(take(std::move(decoded->first)));
+    }
+    left_ = Bytes(piece.begin() + static_cast<std::ptrdiff_t>(at), piece.end());
+    return {};
   }
-  return at;
-}
+  // No piece follows. Errors: kDataLoss (a record is cut off).
+  Result<void> End() const {
+    if (left_.empty()) return {};
+    return tl::unexpected<Error>(At(DecodeRecord(left_).error()));
+  }
+
+ private:
+  // Or damaged: what DecodeRecord can tell.
+  static bool IsWhole(std::span<const std::uint8_t> bytes) {
+    ByteReader reader(bytes);
+    const std::uint64_t length = reader.U32();
+    return !reader.failed() && (length > kRecordBytesMax || bytes.size() >= length + 36);
+  }
+  [[nodiscard]] Error At(const Error& error) const {
+    return Within(fmt::format("site {}: ledger: record {} (byte {})", site_, count_, byte_), error);
+  }
+
+  std::string_view site_;
+  std::uint64_t count_ = 0, byte_ = 0;
+  Bytes left_;  // the beginning of a record
+};
 
 class MemorySink : public LedgerSink {
  public:
@@ -651,16 +674,13 @@ Result<std::vector<LedgerRecord>> DecodeLedger(std::string_view site,
                                                std::span<const std::uint8_t> bytes,
                                                std::optional<LedgerHead> expected) {
   std::vector<LedgerRecord> records;
-  for (std::size_t at = 0; at < bytes.size();) {
-    auto decoded = DecodeRecord(bytes.subspan(at));
-    if (!decoded) {
-      return tl::unexpected(
-          Within(fmt::format("site {}: ledger: record {} (byte {})", site, records.size(), at),
-                 std::move(decoded).error()));
-    }
-    at += decoded->second;
-    records.push_back(std::move(decoded->first));
-  }
+  RecordReader reader(site);
+  const auto read = reader.Feed(bytes, [&](LedgerRecord record) -> Result<void> {
+    records.push_back(std::move(record));
+    return {};
+  });
+  CONSILIUM_TRY(read);
+  CONSILIUM_TRY(reader.End());
   CONSILIUM_TRY(VerifyLedger(site, records, expected));
   return records;
 }
@@ -694,18 +714,14 @@ Result<Ledger> Ledger::Open(std::string site, std::span<const std::uint8_t> byte
                             std::optional<LedgerHead> expected) {
   Ledger ledger(std::move(site), sink);
   ChainCheck chain(ledger.site_, expected);
-  for (std::size_t at = 0; at < bytes.size();) {
-    auto decoded = DecodeRecord(bytes.subspan(at));
-    if (!decoded) {
-      return tl::unexpected(Within(
-          fmt::format("site {}: ledger: record {} (byte {})", ledger.site_, ledger.head_.count, at),
-          std::move(decoded).error()));
-    }
-    at += decoded->second;
-    CONSILIUM_TRY(chain.Next(decoded->first));
-    ledger.last_ = std::move(decoded->first);
-    ++ledger.head_.count;
-  }
+  RecordReader reader(ledger.site_);
+  const auto read = reader.Feed(bytes, [&](LedgerRecord record) -> Result<void> {
+    CONSILIUM_TRY(chain.Next(record));
+    ledger.last_ = std::move(record);
+    return {};
+  });
+  CONSILIUM_TRY(read);
+  CONSILIUM_TRY(reader.End());
   const auto head = chain.End();
   CONSILIUM_TRY(head);
   ledger.head_ = *head;
@@ -728,27 +744,21 @@ Result<void> Ledger::Append(LedgerRecord record) {
 }
 
 Result<void> Ledger::Each(const std::function<Result<void>(const LedgerRecord&)>& take) const {
-  Bytes left;  // of a record that a piece cut
-  std::uint64_t index = 0;
-  const auto read = sink_->Read([&](std::span<const std::uint8_t> piece) -> Result<void> {
-    if (!left.empty()) {
-      left.insert(left.end(), piece.begin(), piece.end());
-      piece = left;
-    }
-    const auto taken = TakeRecords(site_, piece, index, [&](const LedgerRecord& record) {
-      ++index;
+  RecordReader reader(site_);
+  std::uint64_t count = 0;
+  const auto read = sink_->Read([&](std::span<const std::uint8_t> piece) {
+    return reader.Feed(piece, [&](const LedgerRecord& record) {
+      ++count;
       return take(record);
     });
-    CONSILIUM_TRY(taken);
-    left = Bytes(piece.begin() + static_cast<std::ptrdiff_t>(*taken), piece.end());
-    return {};
   });
   CONSILIUM_TRY(read);
-  if (left.empty() && index == head_.count) return {};
+  CONSILIUM_TRY(reader.End());
+  if (count == head_.count) return {};
   return Fail(ErrorCode::kDataLoss,
               fmt::format("site {}: ledger: {} records were kept, {} can be read back; stop the "
                           "agent and look at its disk",
-                          site_, head_.count, index));
+                          site_, head_.count, count));
 }
 
 std::vector<LedgerRecord> Ledger::records() const {
