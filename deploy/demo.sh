@@ -36,26 +36,23 @@ say "Generating a study in ${demo#"$root"/}"
 rm -rf -- "$demo"
 "$consilium" demo --out "$demo" >/dev/null
 
-if ((network)); then
-  say "Running it over the network, below ${demo#"$root"/}/network"
-  cohorts=()
-  for cohort in "$demo"/*.yaml; do
-    [[ "$(basename "$cohort")" == study.yaml ]] || cohorts+=("$cohort")
-  done
-  "$root/deploy/federation.sh" -d "$demo" -o "$demo/network" "$demo/study.yaml" "${cohorts[@]}"
-  echo "Open it in any browser. Your own study next: README.md, \"Your own study\"."
-  exit
-fi
-
-sites=()
+sites=() cohorts=()
 for cohort in "$demo"/*.yaml; do
   site="$(basename "$cohort" .yaml)"
-  [[ "$site" == study ]] || sites+=(--site "$site=$cohort")
+  [[ "$site" == study ]] && continue
+  sites+=(--site "$site=$cohort")
+  cohorts+=("$cohort")
 done
-((${#sites[@]})) || fail "the demo wrote no cohort files to $demo."
+((${#cohorts[@]})) || fail "the demo wrote no cohort files to $demo."
 
-report="$demo/report"
-say "Running it: a coordinator and $((${#sites[@]} / 2)) hospitals in one process"
-"$consilium" simulate "$demo/study.yaml" "${sites[@]}" --data "$demo" --out "$report"
+if ((network)); then
+  say "Running it over the network, below ${demo#"$root"/}/network"
+  report="$demo/network/report"
+  "$root/deploy/federation.sh" -d "$demo" -o "$demo/network" "$demo/study.yaml" "${cohorts[@]}"
+else
+  say "Running it: a coordinator and ${#cohorts[@]} hospitals in one process"
+  report="$demo/report"
+  "$consilium" simulate "$demo/study.yaml" "${sites[@]}" --data "$demo" --out "$report"
+fi
 [[ -s "$report/report.html" ]] || fail "the study ran, but $report/report.html was not written."
 echo "Open it in any browser. Your own study next: README.md, \"Your own study\"."
