@@ -112,11 +112,10 @@ class Hub::StudyThread : public Outbox, public std::enable_shared_from_this<Stud
   // ---- Outbox
   void Send(const std::string& site, wire::ToSite message) override {
     // Before the question leaves: its answer may be announced at once.
-    if (std::holds_alternative<wire::Ask>(message) && host_ &&
-        host_->sum_bytes() > answer_bytes_max_)
-      answer_bytes_max_ = host_->sum_bytes();
-    if (auto* ask = std::get_if<wire::Ask>(&message))
+    if (auto* ask = std::get_if<wire::Ask>(&message)) {
+      if (host_ && host_->sum_bytes() > answer_bytes_max_) answer_bytes_max_ = host_->sum_bytes();
       ask->held = hub_.half_sent_.Held(site, ask->study, ask->binding);
+    }
     if (const auto stream = hub_.FindStream(site)) stream->Send(std::move(message));
   }
   void SendRecord(const std::string& site, const Digest& study, std::uint32_t attempt,
@@ -953,10 +952,10 @@ void Hub::Watch() {
       const std::lock_guard lock(mutex_);
       for (auto it = threads_.begin(); it != threads_.end();) {
         const HostStatus status = it->second->status();
-        const std::int64_t most = status.everybody_told ? kStudyLingersMs : kStudyWaitsMs;
+        const std::int64_t stays = status.everybody_told ? kStudyLingersMs : kStudyWaitsMs;
         // Not one that was begun just now, for a site that comes back after the study's end.
-        const bool old = status.study.ended_ms && unix_ms - *status.study.ended_ms > most &&
-                         now - it->second->began_ms() > most;
+        const bool old = status.study.ended_ms && unix_ms - *status.study.ended_ms > stays &&
+                         now - it->second->began_ms() > stays;
         if (HasEnded(status.study.state) && old) {
           over.push_back(it->second);
           it = threads_.erase(it);

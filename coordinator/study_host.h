@@ -58,7 +58,7 @@ struct HostStatus {
   };
   std::vector<Site> sites;
   std::vector<federation::Wait> waits;
-  bool everybody_told = false;  // each site that is connected, that the study has ended
+  bool everybody_told = false;  // every site that is connected knows that the study has ended
 };
 
 class StudyHost {

@@ -39,8 +39,9 @@ constexpr int kMissedBeats = 4;  // a coordinator that is silent for so many is 
 // What a coordinator may make this site keep, or write, before it is left alone for a while.
 constexpr std::size_t kWaitingBytesMax = std::size_t{256} << 20;
 constexpr std::size_t kOpenStudiesMax = 64;
-constexpr std::size_t kSmallRecordBytes = std::size_t{64} << 10;
 constexpr int kRefusalsMax = 50;  // in one connection
+// Up to this the coordinator can wait for the answer to learn that a record is held.
+constexpr std::size_t kSmallRecordBytes = std::size_t{64} << 10;
 
 // Trouble of this machine that passes (a full disk, a lock): nothing is refused, it is tried again.
 bool Passes(const Error& error) {
