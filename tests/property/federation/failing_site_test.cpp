@@ -6,29 +6,13 @@
 
 #include "coordinator/study_run.h"
 #include "study/program.h"
+#include "tests/support/ledger_disk.h"
 #include "tests/support/small_study.h"
 
 namespace consilium {
 namespace {
 
 using testing::SmallFederation;
-
-// The disk of a ledger; refuses from record `room` on.
-class LedgerDisk : public site_agent::LedgerSink {
- public:
-  std::size_t room = SIZE_MAX;
-  std::size_t kept = 0;
-  Result<void> Append(std::span<const std::uint8_t> record) override {
-    if (kept >= room) return Fail(ErrorCode::kUnavailable, "no space left on device");
-    ++kept;
-    bytes_.insert(bytes_.end(), record.begin(), record.end());
-    return {};
-  }
-  [[nodiscard]] Result<void> Read(const TakePiece& take) const override { return take(bytes_); }
-
- private:
-  Bytes bytes_;
-};
 
 struct Ending {
   std::optional<Error> error;
@@ -47,7 +31,7 @@ Ending RunWithLedger(const SmallFederation& federation, std::size_t room) {
   std::map<std::string, federation::SiteKeys> keys;
   for (const auto& [name, identity] : identities) keys[name] = identity.public_keys();
   const site_agent::Approval approval = site_agent::AcceptAll(federation.study, keys);
-  LedgerDisk disk;
+  testing::LedgerDisk disk;
   disk.room = room;
   std::vector<std::unique_ptr<site_agent::Ledger>> ledgers;
   std::vector<std::unique_ptr<site_agent::Site>> sites;

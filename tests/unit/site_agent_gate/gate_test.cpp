@@ -6,12 +6,13 @@
 #include <cmath>
 #include <set>
 
+#include "tests/support/ledger_disk.h"
 #include "tests/unit/site_agent_gate/gate_fixture.h"
 
 namespace consilium::site_agent {
 namespace {
 
-class GateAttack : public testing::Test {
+class GateAttack : public ::testing::Test {
  protected:
   GateAttack() : ledger_("A"), gate_({}, ledger_) {
     EXPECT_EQ(Approve(StudyNamed("s")), "approved");
@@ -573,47 +574,37 @@ TEST_F(GateAttack, EveryRefusalIsInTheLedgerOnce) {
       << record.sentence;
 }
 
-struct FullDisk : LedgerSink {
-  bool full = false, unreadable = false;
-  Bytes bytes;
-  Result<void> Append(std::span<const std::uint8_t> record) override {
-    if (full) return Fail(ErrorCode::kResourceExhausted, "disk full");
-    bytes.insert(bytes.end(), record.begin(), record.end());
-    return {};
+class GateLedger : public ::testing::Test {
+ protected:
+  GateLedger() {
+    EXPECT_TRUE(Gate({}, ledger_).ApproveStudy(StudyNamed("s"), ApprovalOfAll()).has_value());
   }
-  [[nodiscard]] Result<void> Read(const TakePiece& take) const override {
-    if (unreadable) return Fail(ErrorCode::kUnavailable, "input or output error");
-    return take(bytes);
+  static std::string Ask60(Gate& gate) {
+    return Outcome(gate, Round("s", 0), Ask("f", FiveSites()), Mine(Rows(0, 60)));
   }
+  testing::LedgerDisk disk_;
+  Ledger ledger_{"A", &disk_};
 };
 
-TEST(GateLedger, WhatCannotBeWrittenDownDoesNotLeave) {
-  FullDisk disk;
-  Ledger ledger("A", &disk);
-  Gate gate({}, ledger);
-  ASSERT_TRUE(gate.ApproveStudy(StudyNamed("s"), ApprovalOfAll()).has_value());
-  disk.full = true;
-  EXPECT_EQ(Outcome(gate, Round("s", 0), Ask("f", FiveSites()), Mine(Rows(0, 60))),
-            "GATE_LEDGER_UNAVAILABLE");
+TEST_F(GateLedger, WhatCannotBeWrittenDownDoesNotLeave) {
+  Gate gate({}, ledger_);
+  disk_.room = disk_.kept;
+  EXPECT_EQ(Ask60(gate), "GATE_LEDGER_UNAVAILABLE");
   const federation::Step step = ReleaseStep();
   EXPECT_FALSE(gate.AdmitRelease(Round("s", 0), Ask("f", {"A"}, 0, {}, "release"), &step,
                                  Mine(Rows(0, 60)), {30, 30}, {})
                    .has_value());
-  disk.full = false;
-  EXPECT_EQ(Outcome(gate, Round("s", 0), Ask("f", FiveSites()), Mine(Rows(0, 60))), "answered");
+  disk_.room = SIZE_MAX;
+  EXPECT_EQ(Ask60(gate), "answered");
 }
 
-TEST(GateLedger, WhoeverCannotReadWhatWasAnsweredAnswersNothing) {
-  FullDisk disk;
-  Ledger ledger("A", &disk);
-  Gate before({}, ledger);
-  ASSERT_TRUE(before.ApproveStudy(StudyNamed("s"), ApprovalOfAll()).has_value());
-  disk.unreadable = true;
-  Gate gate({}, ledger);
+TEST_F(GateLedger, WhoeverCannotReadWhatWasAnsweredAnswersNothing) {
+  disk_.unreadable = true;
+  Gate gate({}, ledger_);
   EXPECT_EQ(gate.ApproveStudy(StudyNamed("t"), ApprovalOfAll()).error().rule,
             GateRule::kLedgerUnavailable);
-  EXPECT_NE(Outcome(gate, Round("s", 0), Ask("f", FiveSites()), Mine(Rows(0, 60))), "answered");
-  EXPECT_EQ(ledger.head().count, 1U);
+  EXPECT_NE(Ask60(gate), "answered");
+  EXPECT_EQ(ledger_.head().count, 1U);
 }
 
 TEST_F(GateAttack, AnApprovalStandsForGood) {

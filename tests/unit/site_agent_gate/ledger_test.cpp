@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "base/rng.h"
+#include "tests/support/ledger_disk.h"
 
 namespace consilium::site_agent {
 namespace {
@@ -189,30 +190,15 @@ TEST(Ledger, TheLedgerOfAnotherSiteDoesNotPass) {
   EXPECT_FALSE(VerifyLedger("Radboud", ledger.records()).has_value());
 }
 
-struct Disk : LedgerSink {
-  Bytes bytes;
-  bool full = false;
-  Result<void> Append(std::span<const std::uint8_t> record) override {
-    if (full) return Fail(ErrorCode::kResourceExhausted, "disk full");
-    bytes.insert(bytes.end(), record.begin(), record.end());
-    return {};
-  }
-  [[nodiscard]] Result<void> Read(const TakePiece& take) const override {
-    for (std::size_t at = 0; at < bytes.size(); at += 7)  // records begin and end anywhere
-      CONSILIUM_TRY(
-          take(std::span(bytes).subspan(at, std::min<std::size_t>(7, bytes.size() - at))));
-    return {};
-  }
-};
-
 TEST(Ledger, ContinuesFromItsDiskAndDoesNotCountWhatTheDiskRefused) {
-  Disk disk;
+  testing::LedgerDisk disk;
+  disk.piece = 7;  // records begin and end anywhere
   Ledger ledger("MUMC", &disk);
   ASSERT_TRUE(ledger.Append(Sample(0)).has_value());
-  disk.full = true;
+  disk.room = 1;
   EXPECT_FALSE(ledger.Append(Sample(1)).has_value());
   EXPECT_EQ(ledger.records().size(), 1u);
-  disk.full = false;
+  disk.room = SIZE_MAX;
   const Bytes kept = disk.bytes;
   auto again = Ledger::Open("MUMC", kept, &disk, ledger.head());
   ASSERT_TRUE(again.has_value());
@@ -220,7 +206,7 @@ TEST(Ledger, ContinuesFromItsDiskAndDoesNotCountWhatTheDiskRefused) {
   EXPECT_EQ(BytesOf(again->records()), disk.bytes);
   EXPECT_EQ(again->last().hash, again->head().hash);
   // A disk that gives back less than it took.
-  Disk short_of_one = disk;
+  testing::LedgerDisk short_of_one = disk;
   short_of_one.bytes.pop_back();
   Ledger other = *Ledger::Open("MUMC", disk.bytes, &short_of_one);
   const auto read = other.Each([](const LedgerRecord&) -> Result<void> { return {}; });
