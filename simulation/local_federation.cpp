@@ -44,6 +44,7 @@ void InParallel(std::size_t count, int threads, const std::function<void(std::si
 
 struct Federation {
   std::vector<std::unique_ptr<site_agent::Ledger>> ledgers;
+  std::vector<std::unique_ptr<site_agent::Gate>> gates;
   std::vector<std::unique_ptr<Site>> sites;
 };
 
@@ -59,8 +60,10 @@ Result<Federation> JoinAll(const study::Study& study, const study::Engine& engin
   Federation federation;
   for (auto& [name, site] : cohorts) {
     federation.ledgers.push_back(std::make_unique<site_agent::Ledger>(name));
+    federation.gates.push_back(
+        std::make_unique<site_agent::Gate>(settings, *federation.ledgers.back()));
     auto joined = Site::Join(study, engine, std::move(identities.at(name)), std::move(site.cohort),
-                             roster, settings, approval, *federation.ledgers.back());
+                             roster, approval, *federation.gates.back());
     CONSILIUM_TRY(joined);
     (*joined)->SetSumKey(sum_key);
     federation.sites.push_back(std::move(*joined));
@@ -208,6 +211,10 @@ Result<LocalOutcome> RunLocally(const study::Study& study, const std::string& st
   auto results = (*run)->Take();
   CONSILIUM_TRY(results);
   outcome.results = std::move(*results);
+  for (const auto& gate : federation->gates) {
+    if (const auto ended = gate->EndStudy(study.digest, "finished"); !ended)
+      return tl::unexpected<Error>(ended.error().ToError());
+  }
   for (const auto& site : sites) {
     std::string& lines = outcome.ledgers[site->name()];
     for (const auto& record : site->ledger().records()) lines += site_agent::ToLine(record) + "\n";

@@ -90,6 +90,7 @@ struct Agent::Impl {
   StoredEnrolment enrolment;  // the worker's; the reader copies it under `mutex`
   std::string tls_key_pem;    // unlocked
   std::unique_ptr<SiteLedger> ledger;
+  std::optional<Gate> gate;            // the worker's
   std::map<Digest, OneStudy> studies;  // the worker's
 
   std::atomic<bool> stopping{false};
@@ -187,9 +188,8 @@ struct Agent::Impl {
     StudyPlace place;
     place.identity = &*identity;
     place.engine = &options.engine;
-    place.settings = config.policy.settings();
     place.approval = *one.decision.approval;
-    place.ledger = &ledger->ledger();
+    place.gate = &*gate;
     place.build_cohort = [this](const study::Study& resolved) -> Result<federation::Cohort> {
       const auto tables = Tables(resolved);
       CONSILIUM_TRY(tables);
@@ -484,7 +484,13 @@ struct Agent::Impl {
     const auto found = studies.find(ended.study);
     if (found == studies.end()) return {};
     spdlog::info("study {} {}: {}", found->second.study.name, ended.state, ended.why);
-    CONSILIUM_TRY(store.EndStudy(ended.study, {ended.state, ended.why, program::UnixMs()}));
+    const std::string how =
+        ended.why.empty() ? ended.state : fmt::format("{}: {}", ended.state, ended.why);
+    const std::int64_t now = program::UnixMs();
+    if (const auto closed = gate->EndStudy(found->second.study.digest, how, now); !closed)
+      return tl::unexpected<Error>(closed.error().ToError());
+    CONSILIUM_TRY(SyncLedger());
+    CONSILIUM_TRY(store.EndStudy(ended.study, {ended.state, ended.why, now}));
     SetDoing(ended.study, "");
     {
       const std::lock_guard lock(mutex);
@@ -756,6 +762,7 @@ Result<std::unique_ptr<Agent>> Agent::Open(const SiteConfig& config, SiteStore s
   CONSILIUM_TRY(ledger);
   impl->ledger = std::move(*ledger);
   if (!impl->ledger->note().empty()) spdlog::warn("{}", impl->ledger->note());
+  impl->gate.emplace(config.policy.settings(), impl->ledger->ledger());
   const auto list = impl->store.ListStudies();
   CONSILIUM_TRY(list);
   for (const std::string& problem : list->problems) spdlog::error("{}", problem);

@@ -350,12 +350,14 @@ Ruling<void> Gate::Write(LedgerRecord record) {
 
 // The whole memory of the gate, live and on replay alike.
 void Gate::Apply(const LedgerRecord& record) {
+  const auto found = studies_.find(record.study);
+  StudyState* state = found == studies_.end() ? nullptr : &found->second;
   switch (record.event) {
     case LedgerEvent::kStudyApproved: {
       if (!record.terms) return;
-      StudyState& state = studies_[record.study];
-      state.terms = *record.terms;
-      state.name = record.study_name;
+      StudyState& approved = studies_[record.study];
+      approved.terms = *record.terms;
+      approved.name = record.study_name;
       return;
     }
     case LedgerEvent::kRowsNumbered:
@@ -372,24 +374,31 @@ void Gate::Apply(const LedgerRecord& record) {
       }
       return;
     case LedgerEvent::kTotalReceived:
+      if (state != nullptr) state->totals.emplace(record.attempt, record.round);
       return;
-    case LedgerEvent::kAttemptEnded: {
-      const auto found = studies_.find(record.study);
-      if (found == studies_.end()) return;
-      StudyState& state = found->second;
-      if (!state.attempt || *state.attempt <= record.attempt) {
-        state.attempt = record.attempt;
-        state.attempt_ended = true;
-      }
+    case LedgerEvent::kAttemptEnded:
+      if (state == nullptr || state->attempt > record.attempt) return;
+      state->attempt = record.attempt;
+      state->attempt_ended = true;
+      return;
+    case LedgerEvent::kStudyEnded: {
+      if (state == nullptr) return;
+      StudyState rest;
+      rest.terms = std::move(state->terms);
+      rest.name = std::move(state->name);
+      rest.row_sets = std::move(state->row_sets);
+      rest.ended = true;
+      *state = std::move(rest);
       return;
     }
     case LedgerEvent::kQueryAnswered:
     case LedgerEvent::kReleaseGiven:
-      break;
+      if (state != nullptr) ApplyAnswer(record, *state);
+      return;
   }
-  const auto found = studies_.find(record.study);
-  if (found == studies_.end()) return;
-  StudyState& state = found->second;
+}
+
+void Gate::ApplyAnswer(const LedgerRecord& record, StudyState& state) {
   if (state.attempt != record.attempt || state.roster_sites.empty()) {
     state.attempt = record.attempt;
     state.attempt_ended = false;
@@ -407,11 +416,9 @@ void Gate::Apply(const LedgerRecord& record) {
       state.row_sets.try_emplace(Sha256(encoded), std::move(*rows));
   }
   if (record.curvature_columns > 0) {
-    const auto mine = state.row_sets.find(record.training_set);
     const Digest point = record.curvature_at_null_point ? Digest{} : record.curvature_point;
-    state.curvature[point].try_emplace(
-        Pattern{record.members, record.left_out_fold},
-        CurvatureUse{mine == state.row_sets.end() ? RowSet{} : mine->second, record.rows_of_sum});
+    state.curvature[point].try_emplace(Pattern{record.members, record.left_out_fold},
+                                       CurvatureUse{record.training_set, record.rows_of_sum});
   }
   const bool member = Contains(record.members, ledger_.site());
   if (record.scores_a_model && member) state.scored.try_emplace(record.fit, record.query);
@@ -515,6 +522,8 @@ Ruling<void> Gate::ApproveStudy(const study::Study& study, const Approval& appro
   terms.releases = approval.releases;
 
   if (const auto found = studies_.find(study.digest); found != studies_.end()) {
+    if (found->second.ended)
+      return no(GateRule::kStudyChanged, "the study was approved before and has ended here.");
     if (found->second.terms == terms) return {};
     return no(GateRule::kStudyChanged, "the study was approved before under other terms.");
   }
@@ -603,9 +612,10 @@ Ruling<void> Gate::CheckRoster(const RoundFacts& facts, const StudyState& state,
 }
 
 Ruling<void> Gate::CheckAttempt(const RoundFacts& facts, const StudyState& state) const {
-  if (!state.attempt) return {};
   const Counts where = {{PublicField::kRound, static_cast<std::int64_t>(facts.round)},
                         {PublicField::kAttempt, facts.attempt}};
+  if (state.ended) return No(GateRule::kAttemptMixed, "the study has ended here.", where);
+  if (!state.attempt) return {};
   if (facts.attempt < *state.attempt || (facts.attempt == *state.attempt && state.attempt_ended)) {
     return No(GateRule::kAttemptMixed, fmt::format("attempt {} is over.", facts.attempt), where);
   }
@@ -795,7 +805,10 @@ Ruling<void> Gate::CheckCurvature(const StudyState& state, const Query& query, c
   const auto full = used->second.find(Pattern{pattern.members, 0});
   for (const auto& [other, use] : used->second) {
     if (other == pattern) continue;
-    const std::size_t differing = DifferenceCount(rows.training, use.mine);
+    const auto mine = state.row_sets.find(use.mine);
+    const std::size_t differing = mine == state.row_sets.end()
+                                      ? rows.training.size()
+                                      : DifferenceCount(rows.training, mine->second);
     double rows_between =
         std::max<double>(static_cast<double>(differing > 0 ? differing : rows.training.size()),
                          static_cast<double>(state.terms.min_sites) * state.terms.min_cell);
@@ -1096,6 +1109,7 @@ Ruling<Release> Gate::AdmitRelease(const RoundFacts& facts, const Query& query, 
 Ruling<void> Gate::RecordTotal(const RoundFacts& facts, const Digest& total) {
   if (!studies_.contains(facts.study))
     return No(GateRule::kStudyNotApproved, "the study was not approved at this site.");
+  if (studies_.at(facts.study).totals.contains({facts.attempt, facts.round})) return {};
   LedgerRecord record = RecordIn(LedgerEvent::kTotalReceived, facts);
   record.content = total;
   record.sentence =
@@ -1130,6 +1144,7 @@ Ruling<void> Gate::EndAttempt(const Digest& study, std::uint32_t attempt, std::s
   if (found == studies_.end())
     return No(GateRule::kStudyNotApproved, "the study was not approved at this site.");
   const StudyState& state = found->second;
+  if (state.ended) return {};
   if (state.attempt &&
       (attempt < *state.attempt || (attempt == *state.attempt && state.attempt_ended)))
     return {};
@@ -1147,6 +1162,20 @@ Ruling<void> Gate::EndAttempt(const Digest& study, std::uint32_t attempt, std::s
   record.detail = why;
   record.sentence =
       fmt::format("Attempt {} of the study '{}' ended: {}", attempt, state.name, PlainText(why));
+  return Write(std::move(record));
+}
+
+Ruling<void> Gate::EndStudy(const Digest& study, std::string_view how, std::int64_t unix_ms) {
+  const auto found = studies_.find(study);
+  if (found == studies_.end() || found->second.ended) return {};
+  LedgerRecord record;
+  record.event = LedgerEvent::kStudyEnded;
+  record.unix_ms = unix_ms;
+  record.study = study;
+  record.study_name = found->second.name;
+  record.detail = how;
+  record.sentence = fmt::format("The study '{}' is over here ({}): nothing more of it is answered.",
+                                record.study_name, PlainText(how));
   return Write(std::move(record));
 }
 

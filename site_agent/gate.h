@@ -5,7 +5,8 @@
 // back to be sent (AdmitAnswer, AdmitRelease). All memory is the ledger: a gate built on the same
 // records decides the same. Rules, attacks and what is not promised: docs/disclosure.md; source:
 // Disclosure rules 1 to 7 of the design, Bonawitz et al. 2017 (rosters), dsBase's nfilter.glm =
-// 0.33 (columns a row). Pure: no clock, no disk, no randomness. One thread.
+// 0.33 (columns a row). A hospital has one gate for all its studies, since two studies that run at
+// once must not differ by a patient either. Pure: no clock, no disk, no randomness. One thread.
 #pragma once
 
 #include <cstdint>
@@ -213,7 +214,7 @@ class Gate {
       const RoundFacts& facts, const federation::Query& query, const federation::Step* step,
       const MyRows& rows, const ClassCounts& counts, const federation::Release& release);
 
-  // What came back. `total`: digest of the total as the log has it.
+  // What came back. `total`: digest of the total as the log has it. The same again changes nothing.
   [[nodiscard]] Ruling<void> RecordTotal(const RoundFacts& facts, const Digest& total);
   // What came back is not believed. Written to the ledger, once; this site answers nothing more of
   // the study (IsDistrusted). `total`: digest of what was refused.
@@ -224,6 +225,13 @@ class Gate {
   // The attempt is over for this site; a later one may start if restarting was approved.
   [[nodiscard]] Ruling<void> EndAttempt(const Digest& study, std::uint32_t attempt,
                                         std::string_view why, std::int64_t unix_ms = 0);
+  // The study is over at this site (`how`: "finished"): nothing more of it is answered, and only
+  // what other studies are held against is remembered (its row sets and columns). Again, or of a
+  // study that was never approved, changes nothing.
+  [[nodiscard]] Ruling<void> EndStudy(const Digest& study, std::string_view how,
+                                      std::int64_t unix_ms = 0);
+
+  [[nodiscard]] const Ledger& ledger() const { return ledger_; }
 
  private:
   struct Pattern {  // whose rows a sum is over
@@ -232,12 +240,13 @@ class Gate {
     friend auto operator<=>(const Pattern&, const Pattern&) = default;
   };
   struct CurvatureUse {
-    RowSet mine;
+    Digest mine;  // row set; of no rows: none that was answered
     std::int64_t rows_of_sum = 0;
   };
   struct StudyState {
     StudyTerms terms;
     std::string name;
+    bool ended = false;                    // then all but terms, name and row sets is empty
     std::optional<std::uint32_t> attempt;  // the latest
     bool attempt_ended = false;
     Digest roster_hash;
@@ -251,6 +260,7 @@ class Gate {
         curvature;                         // by point; the zero digest: no slopes
     std::map<std::string, Digest> scored;  // fit -> query
     std::optional<Digest> cohort;
+    std::set<std::pair<std::uint32_t, std::uint64_t>> totals;  // received: (attempt, round)
   };
   struct Admission {  // what the checks found out on the way
     federation::Disclosure disclosure;
@@ -261,6 +271,7 @@ class Gate {
   };
 
   void Apply(const LedgerRecord& record);
+  void ApplyAnswer(const LedgerRecord& record, StudyState& state);
   [[nodiscard]] Ruling<Admission> Check(const RoundFacts& facts, const federation::Query& query,
                                         const federation::Step* step, const MyRows& rows) const;
   [[nodiscard]] Ruling<void> CheckRoster(const RoundFacts& facts, const StudyState& state,

@@ -133,8 +133,7 @@ struct FromBytes {
   }
   void Get(LedgerEvent& value) {
     const std::uint8_t byte = reader.U8();
-    if (byte < 1 || byte > static_cast<std::uint8_t>(LedgerEvent::kAttemptEnded))
-      reader.Invalidate();
+    if (byte < 1 || byte > static_cast<std::uint8_t>(LedgerEvent::kStudyEnded)) reader.Invalidate();
     value = static_cast<LedgerEvent>(byte);
   }
   void Get(ReleaseRole& value) {
@@ -237,7 +236,7 @@ struct FromJson {
     }
   }
   void Get(const Json& item, LedgerEvent& value) {
-    for (int i = 1; i <= static_cast<int>(LedgerEvent::kAttemptEnded); ++i) {
+    for (int i = 1; i <= static_cast<int>(LedgerEvent::kStudyEnded); ++i) {
       value = static_cast<LedgerEvent>(i);
       if (item.is_string() && item.get_ref<const std::string&>() == Name(value)) return;
     }
@@ -435,6 +434,9 @@ std::size_t DifferenceCount(const RowSet& a, const RowSet& b) {
 }
 
 std::string PlainText(std::string_view text) {
+  const auto is_plain = [](char c) { return c >= 0x20 && c < 0x7F; };
+  if (text.size() <= kPlainTextBytesMax && std::all_of(text.begin(), text.end(), is_plain))
+    return std::string(text);
   std::string plain;
   for (std::size_t at = 0; at < text.size();) {
     const auto [value, length] = CodePoint(text, at);
@@ -469,6 +471,8 @@ std::string_view Name(LedgerEvent event) {
       return "round total received";
     case LedgerEvent::kAttemptEnded:
       return "attempt ended";
+    case LedgerEvent::kStudyEnded:
+      return "study ended";
   }
   return "unknown";
 }
@@ -546,7 +550,7 @@ LedgerHead EmptyHead(std::string_view site) {
 
 namespace {
 
-// Sequence, hashes and chain, a record at a time.
+// Sequence and chain, a record at a time, of records whose hashes are those of their fields.
 class ChainCheck {
  public:
   ChainCheck(std::string_view site, const std::optional<LedgerHead>& expected)
@@ -554,8 +558,6 @@ class ChainCheck {
 
   Result<void> Next(const LedgerRecord& record) {
     CONSILIUM_TRY(CheckExpected());
-    if (HashOf(record) != record.hash)
-      return Broken(head_.count, "its hash is not that of its fields: it was changed");
     if (record.sequence != head_.count) {
       return Broken(
           head_.count,
@@ -581,7 +583,6 @@ class ChainCheck {
     return head_;
   }
 
- private:
   [[nodiscard]] tl::unexpected<Error> Broken(std::uint64_t index, std::string_view what) const {
     return Fail(
         ErrorCode::kDataLoss,
@@ -590,6 +591,8 @@ class ChainCheck {
             "until VerifyLedger passes",
             site_, index, what));
   }
+
+ private:
   [[nodiscard]] Result<void> CheckExpected() const {
     if (!expected_ || head_.count != expected_->count || head_.hash == expected_->hash) return {};
     return Broken(head_.count == 0 ? 0 : head_.count - 1,
@@ -649,7 +652,6 @@ class RecordReader {
 
 class MemorySink : public LedgerSink {
  public:
-  explicit MemorySink(std::span<const std::uint8_t> bytes) : bytes_(bytes.begin(), bytes.end()) {}
   Result<void> Append(std::span<const std::uint8_t> record) override {
     bytes_.insert(bytes_.end(), record.begin(), record.end());
     return {};
@@ -665,7 +667,11 @@ class MemorySink : public LedgerSink {
 Result<void> VerifyLedger(std::string_view site, std::span<const LedgerRecord> records,
                           std::optional<LedgerHead> expected) {
   ChainCheck chain(site, expected);
-  for (const LedgerRecord& record : records) CONSILIUM_TRY(chain.Next(record));
+  for (std::size_t i = 0; i < records.size(); ++i) {
+    if (HashOf(records[i]) != records[i].hash)
+      return chain.Broken(i, "its hash is not that of its fields: it was changed");
+    CONSILIUM_TRY(chain.Next(records[i]));
+  }
   CONSILIUM_TRY(chain.End());
   return {};
 }
@@ -674,20 +680,23 @@ Result<std::vector<LedgerRecord>> DecodeLedger(std::string_view site,
                                                std::span<const std::uint8_t> bytes,
                                                std::optional<LedgerHead> expected) {
   std::vector<LedgerRecord> records;
+  ChainCheck chain(site, expected);
   RecordReader reader(site);
   const auto read = reader.Feed(bytes, [&](LedgerRecord record) -> Result<void> {
+    CONSILIUM_TRY(chain.Next(record));
     records.push_back(std::move(record));
     return {};
   });
   CONSILIUM_TRY(read);
   CONSILIUM_TRY(reader.End());
-  CONSILIUM_TRY(VerifyLedger(site, records, expected));
+  CONSILIUM_TRY(chain.End());
   return records;
 }
 
 Result<std::vector<LedgerRecord>> DecodeLedgerLines(std::string_view site, std::string_view lines,
                                                     std::optional<LedgerHead> expected) {
   std::vector<LedgerRecord> records;
+  ChainCheck chain(site, expected);
   while (!lines.empty()) {
     const std::size_t end = std::min(lines.find('\n'), lines.size());
     auto record = FromLine(lines.substr(0, end));
@@ -696,36 +705,38 @@ Result<std::vector<LedgerRecord>> DecodeLedgerLines(std::string_view site, std::
           Within(fmt::format("site {}: ledger: line {}", site, records.size() + 1),
                  std::move(record).error()));
     }
+    CONSILIUM_TRY(chain.Next(*record));
     records.push_back(std::move(*record));
     lines.remove_prefix(std::min(end + 1, lines.size()));
   }
-  CONSILIUM_TRY(VerifyLedger(site, records, expected));
+  CONSILIUM_TRY(chain.End());
   return records;
 }
 
 Ledger::Ledger(std::string site, LedgerSink* sink)
     : site_(std::move(site)), sink_(sink), head_(EmptyHead(site_)) {
   if (sink_ != nullptr) return;
-  own_ = std::make_unique<MemorySink>(std::span<const std::uint8_t>());
+  own_ = std::make_unique<MemorySink>();
   sink_ = own_.get();
 }
 
-Result<Ledger> Ledger::Open(std::string site, std::span<const std::uint8_t> bytes, LedgerSink* sink,
+Result<Ledger> Ledger::Open(std::string site, LedgerSink& sink,
                             std::optional<LedgerHead> expected) {
-  Ledger ledger(std::move(site), sink);
+  Ledger ledger(std::move(site), &sink);
   ChainCheck chain(ledger.site_, expected);
   RecordReader reader(ledger.site_);
-  const auto read = reader.Feed(bytes, [&](LedgerRecord record) -> Result<void> {
-    CONSILIUM_TRY(chain.Next(record));
-    ledger.last_ = std::move(record);
-    return {};
+  const auto read = sink.Read([&](std::span<const std::uint8_t> piece) {
+    return reader.Feed(piece, [&](LedgerRecord record) -> Result<void> {
+      CONSILIUM_TRY(chain.Next(record));
+      ledger.last_ = std::move(record);
+      return {};
+    });
   });
   CONSILIUM_TRY(read);
   CONSILIUM_TRY(reader.End());
   const auto head = chain.End();
   CONSILIUM_TRY(head);
   ledger.head_ = *head;
-  if (ledger.own_) CONSILIUM_TRY(ledger.own_->Append(bytes));
   return ledger;
 }
 
@@ -733,8 +744,9 @@ Result<void> Ledger::Append(LedgerRecord record) {
   MakePlain(record);
   record.sequence = head_.count;
   record.previous = head_.hash;
-  record.hash = HashOf(record);
-  if (auto kept = sink_->Append(EncodeRecord(record)); !kept) {
+  const Bytes encoded = EncodeRecord(record);
+  std::copy_n(encoded.end() - 32, 32, record.hash.bytes.begin());
+  if (auto kept = sink_->Append(encoded); !kept) {
     return tl::unexpected(Within(fmt::format("site {}: ledger: record {}", site_, record.sequence),
                                  std::move(kept).error()));
   }

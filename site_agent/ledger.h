@@ -53,6 +53,7 @@ enum class LedgerEvent : std::uint8_t {
   kReleaseGiven = 6,
   kTotalReceived = 7,
   kAttemptEnded = 8,
+  kStudyEnded = 9,
 };
 [[nodiscard]] std::string_view Name(LedgerEvent event);  // "study approved"
 
@@ -199,9 +200,9 @@ class Ledger {
  public:
   // An empty ledger; `sink` (not owned) gets every record before it counts. Null: memory.
   explicit Ledger(std::string site, LedgerSink* sink = nullptr);
-  // Continues from the bytes that `sink` kept. Errors: kDataLoss as DecodeLedger.
-  [[nodiscard]] static Result<Ledger> Open(std::string site, std::span<const std::uint8_t> bytes,
-                                           LedgerSink* sink = nullptr,
+  // Continues from what `sink` kept, verified a record at a time. Errors: the sink's, kDataLoss as
+  // DecodeLedger.
+  [[nodiscard]] static Result<Ledger> Open(std::string site, LedgerSink& sink,
                                            std::optional<LedgerHead> expected = std::nullopt);
 
   // Numbers, chains, hashes and keeps the record. Errors: the sink's; then the ledger is unchanged.

@@ -391,25 +391,26 @@ std::string PolicyText(const SiteConfig& config, OutputForm form) {
 
 Result<std::string> LedgerText(const SiteStore& store, const SiteConfig& config,
                                const LedgerOptions& options) {
-  const auto records = store.ReadLedger(config.site);
-  CONSILIUM_TRY(records);
-  const std::size_t shown =
-      options.last
-          ? static_cast<std::size_t>(std::min<std::uint64_t>(*options.last, records->size()))
-          : records->size();
+  const auto kept = store.ReadLedger(config.site);
+  CONSILIUM_TRY(kept);
+  const Ledger& ledger = (*kept)->ledger();
+  const std::uint64_t count = ledger.head().count;
+  const std::uint64_t first = count - std::min(options.last.value_or(count), count);
   std::string text;
-  for (std::size_t i = records->size() - shown; i < records->size(); ++i) {
-    const LedgerRecord& record = (*records)[i];
+  const auto read = ledger.Each([&](const LedgerRecord& record) -> Result<void> {
+    if (record.sequence < first) return {};
     if (options.form == OutputForm::kJson) {
       text += ToLine(record) + "\n";
-      continue;
+      return {};
     }
     text += fmt::format(
         "{:>7}  {}  {}\n", record.sequence,
         record.unix_ms == 0 ? std::string("time not told       ") : UtcText(record.unix_ms),
         record.sentence.empty() ? std::string(Name(record.event)) : record.sentence);
-  }
-  if (options.form == OutputForm::kText && records->empty())
+    return {};
+  });
+  CONSILIUM_TRY(read);
+  if (options.form == OutputForm::kText && count == 0)
     text = "The ledger is empty: nothing was asked of this site yet.\n";
   return text;
 }

@@ -108,13 +108,12 @@ Approval AcceptAll(const study::Study& study,
 }
 
 Site::Site(const study::Study& study, const federation::StepRegistry& registry,
-           SiteIdentity identity, federation::Cohort cohort, SiteSettings settings, Ledger& ledger)
+           SiteIdentity identity, federation::Cohort cohort, Gate& gate)
     : study_(study),
       registry_(registry),
       identity_(std::move(identity)),
       cohort_(std::move(cohort)),
-      ledger_(&ledger),
-      gate_(settings, ledger) {
+      gate_(gate) {
   // The steps count the variables' columns behind the features.
   const Eigen::Index features = cohort_.features.cols(), variables = cohort_.covariates.cols();
   cohort_.features.conservativeResize(cohort_.features.rows(), features + variables);
@@ -127,11 +126,10 @@ Site::Site(const study::Study& study, const federation::StepRegistry& registry,
 Result<std::unique_ptr<Site>> Site::Join(const study::Study& study,
                                          const federation::StepRegistry& registry,
                                          SiteIdentity identity, federation::Cohort cohort,
-                                         const federation::Roster& roster, SiteSettings settings,
-                                         const Approval& approval, Ledger& ledger,
-                                         const study::Study* whole) {
+                                         const federation::Roster& roster, const Approval& approval,
+                                         Gate& gate, const study::Study* whole) {
   auto site = std::unique_ptr<Site>(
-      new Site(study, registry, std::move(identity), std::move(cohort), settings, ledger));
+      new Site(study, registry, std::move(identity), std::move(cohort), gate));
   site->roster_digest_ = federation::DigestOf(roster);
   const auto within = [&](const Refusal& refusal) {
     return tl::unexpected<Error>(Within(fmt::format("site {}", site->name()), refusal.ToError()));
@@ -294,7 +292,7 @@ Result<RoundAnswer> Site::Answer(const RoundQuestion& question, const study::Stu
           gate_.AdmitAnswer(facts, query, step, rows[q], piece, study_.privacy.masks);
       if (!admitted) return refused(admitted.error());
       if (!rows[q].training.empty() || !rows[q].left_out.empty())
-        equations_ += ledger_->last().equations;
+        equations_ += ledger().last().equations;
     } else if (step->kind == StepKind::kRelease &&
                federation::Context{cohort_}.IsMember(query.scope)) {
       const auto released = step->release(federation::Context{cohort_}, derived_, query);

@@ -56,17 +56,17 @@ struct RoundAnswer {
 
 class Site {
  public:
-  // `study`, `registry` and `ledger` are not owned. `cohort` is as BuildCohort made it: the
-  // variables' columns are appended to the features here, as the steps count them
-  // (study::StepColumns). `roster`: the training centers with their keys, from the signed study.
-  // `whole`: the study as it was approved, if `study` is an attempt with fewer training centers.
-  // Approves the study with the given settings and checks every planned row set before the first
-  // round. Errors: the gate's refusals as errors, kInvalidArgument (the roster has no such site or
-  // other keys).
+  // `study`, `registry` and `gate` are not owned; the gate is the hospital's one. `cohort` is as
+  // BuildCohort made it: the variables' columns are appended to the features here, as the steps
+  // count them (study::StepColumns). `roster`: the training centers with their keys, from the
+  // signed study. `whole`: the study as it was approved, if `study` is an attempt with fewer
+  // training centers. Approves the study at the gate and checks every planned row set before the
+  // first round. Errors: the gate's refusals as errors, kInvalidArgument (the roster has no such
+  // site or other keys).
   [[nodiscard]] static Result<std::unique_ptr<Site>> Join(
       const study::Study& study, const federation::StepRegistry& registry, SiteIdentity identity,
-      federation::Cohort cohort, const federation::Roster& roster, SiteSettings settings,
-      const Approval& approval, Ledger& ledger, const study::Study* whole = nullptr);
+      federation::Cohort cohort, const federation::Roster& roster, const Approval& approval,
+      Gate& gate, const study::Study* whole = nullptr);
 
   // The key of this attempt's sum tags, from the shares of its training sites. Until then a
   // training site answers nothing.
@@ -94,14 +94,14 @@ class Site {
 
   [[nodiscard]] const std::string& name() const { return identity_.name; }
   [[nodiscard]] const federation::Cohort& cohort() const { return cohort_; }
-  [[nodiscard]] const Ledger& ledger() const { return *ledger_; }
+  [[nodiscard]] const Ledger& ledger() const { return gate_.ledger(); }
   [[nodiscard]] std::uint64_t bytes_up() const { return bytes_up_; }
   [[nodiscard]] std::uint64_t answers() const { return answers_; }
   [[nodiscard]] std::uint64_t equations() const { return equations_; }
 
  private:
   Site(const study::Study& study, const federation::StepRegistry& registry, SiteIdentity identity,
-       federation::Cohort cohort, SiteSettings settings, Ledger& ledger);
+       federation::Cohort cohort, Gate& gate);
   [[nodiscard]] MyRows RowsOf(const federation::Scope& scope) const;
   [[nodiscard]] Result<Bytes> SumWords(const federation::Query& query, const federation::Step& step,
                                        int site_count);
@@ -111,8 +111,7 @@ class Site {
   const federation::StepRegistry& registry_;
   SiteIdentity identity_;
   federation::Cohort cohort_;
-  Ledger* ledger_;
-  Gate gate_;
+  Gate& gate_;
   federation::Derived derived_;
   std::optional<federation::Masker> masker_;  // of a training site: of its words and of its tag
   std::optional<federation::SumKey> sum_key_;

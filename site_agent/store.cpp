@@ -338,7 +338,16 @@ SiteIdentity StoredKeys::Identity(std::string site) const {
 
 class SiteLedger::File : public LedgerSink {
  public:
-  void WriteTo(disk::AppendFile file) { file_.emplace(std::move(file)); }
+  // The first `bytes` of the file; until OpenToWrite it is only read.
+  File(fs::path path, std::uint64_t bytes) : path_(std::move(path)), bytes_(bytes) {}
+
+  // What stands behind the bytes is cut off.
+  Result<void> OpenToWrite() {
+    auto file = disk::AppendFile::Open(path_, bytes_);
+    CONSILIUM_TRY(file);
+    file_.emplace(std::move(*file));
+    return {};
+  }
 
   Result<void> Append(std::span<const std::uint8_t> record) override {
     waiting_.insert(waiting_.end(), record.begin(), record.end());
@@ -346,7 +355,8 @@ class SiteLedger::File : public LedgerSink {
   }
   // What waits too: it counts, although nothing may leave by it yet.
   Result<void> Read(const TakePiece& take) const override {
-    CONSILIUM_TRY(disk::ReadPieces(file_->path(), file_->size(), take));
+    const std::uint64_t bytes = file_ ? file_->size() : bytes_;
+    if (bytes > 0) CONSILIUM_TRY(disk::ReadPieces(path_, bytes, take));
     return waiting_.empty() ? Result<void>() : take(waiting_);
   }
   Result<void> Sync() {
@@ -358,7 +368,9 @@ class SiteLedger::File : public LedgerSink {
   [[nodiscard]] std::size_t waiting() const { return waiting_.size(); }
 
  private:
-  std::optional<disk::AppendFile> file_;  // once the ledger was found in order
+  fs::path path_;
+  std::uint64_t bytes_;  // before it is written to
+  std::optional<disk::AppendFile> file_;
   Bytes waiting_;
 };
 
@@ -572,66 +584,59 @@ Result<StoredEnrolment> SiteStore::LoadEnrolment() const {
 
 // ---- the ledger ---------------------------------------------------------------------------------
 
-Result<std::pair<std::string, std::optional<LedgerHead>>> SiteStore::ReadLedgerFile() const {
-  std::pair<std::string, std::optional<LedgerHead>> kept;
+Result<std::unique_ptr<SiteLedger>> SiteStore::ReadKept(std::string_view site) const {
   // The head first: the ledger only grows, so it reaches a head that was there before it was read.
   const auto head = LoadHead();
   CONSILIUM_TRY(head);
-  if (*head) kept.second = (*head)->head;
+  const auto expected = *head ? std::optional((*head)->head) : std::nullopt;
   const fs::path path = folder_ / kLedger;
-  if (Exists(path)) {
-    auto read = disk::ReadFile(path);
-    CONSILIUM_TRY(read);
-    kept.first = std::move(*read);
+  std::error_code gone;
+  const std::uint64_t bytes = Exists(path) ? fs::file_size(path, gone) : 0;
+  if (gone) {
+    return Fail(ErrorCode::kUnavailable,
+                fmt::format("{}: cannot be read: {}", path.string(), gone.message()));
   }
+  std::unique_ptr<SiteLedger> kept(new SiteLedger);
+  kept->file_ = std::make_unique<SiteLedger::File>(path, bytes);
+  auto ledger = Ledger::Open(std::string(site), *kept->file_, expected);
+  if (!ledger) {
+    auto text = disk::ReadFile(path);
+    CONSILIUM_TRY(text);
+    text->resize(std::min<std::size_t>(text->size(), bytes));
+    const auto whole = WholeLedgerRecords(site, AsBytes(*text));
+    CONSILIUM_TRY(whole);
+    if (whole->bytes == text->size()) return tl::unexpected<Error>(ledger.error());
+    kept->torn_ = text->substr(whole->bytes);
+    // Before anything is cut off: the rest must hold, and reach what the coordinator has seen.
+    kept->file_ = std::make_unique<SiteLedger::File>(path, whole->bytes);
+    ledger = Ledger::Open(std::string(site), *kept->file_, expected);
+    CONSILIUM_TRY(ledger);
+  }
+  kept->ledger_.emplace(std::move(*ledger));
   return kept;
+}
+
+Result<std::unique_ptr<const SiteLedger>> SiteStore::ReadLedger(std::string_view site) const {
+  auto kept = ReadKept(site);
+  CONSILIUM_TRY(kept);
+  return std::unique_ptr<const SiteLedger>(std::move(*kept));
 }
 
 Result<std::unique_ptr<SiteLedger>> SiteStore::OpenLedger(std::string_view site) {
   CONSILIUM_TRY(RequireLock());
-  const fs::path path = folder_ / kLedger;
-  const auto kept = ReadLedgerFile();
-  CONSILIUM_TRY(kept);
-  const auto& [text, expected] = *kept;
-  auto bytes = AsBytes(text);
-  std::unique_ptr<SiteLedger> opened(new SiteLedger);
-  opened->file_ = std::make_unique<SiteLedger::File>();
-  auto ledger = Ledger::Open(std::string(site), bytes, opened->file_.get(), expected);
-  if (!ledger) {
-    const auto whole = WholeLedgerRecords(site, bytes);
-    CONSILIUM_TRY(whole);
-    if (whole->bytes == bytes.size()) return tl::unexpected<Error>(ledger.error());
-    const auto torn = bytes.subspan(whole->bytes);
-    bytes = bytes.first(whole->bytes);
-    // Before anything is cut off: the rest must hold, and reach what the coordinator has seen.
-    ledger = Ledger::Open(std::string(site), bytes, opened->file_.get(), expected);
-    CONSILIUM_TRY(ledger);
-    CONSILIUM_TRY(disk::ReplaceFile(folder_ / kTorn, AsText(torn)));
-    opened->note_ = fmt::format(
+  auto opened = ReadKept(site);
+  CONSILIUM_TRY(opened);
+  SiteLedger& ledger = **opened;
+  if (!ledger.torn_.empty()) {
+    CONSILIUM_TRY(disk::ReplaceFile(folder_ / kTorn, ledger.torn_));
+    ledger.note_ = fmt::format(
         "{}: record {} was not finished, as a crash or a full disk leaves it; its {} bytes were "
         "moved to {}. A record is flushed before its answer leaves, so nothing was sent by it",
-        path.string(), whole->records, torn.size(), kTorn);
+        (folder_ / kLedger).string(), ledger.ledger().head().count, ledger.torn_.size(), kTorn);
+    ledger.torn_.clear();
   }
-  auto file = disk::AppendFile::Open(path, bytes.size());
-  CONSILIUM_TRY(file);
-  opened->file_->WriteTo(std::move(*file));
-  opened->ledger_.emplace(std::move(*ledger));
+  CONSILIUM_TRY(ledger.file_->OpenToWrite());
   return opened;
-}
-
-Result<std::vector<LedgerRecord>> SiteStore::ReadLedger(std::string_view site,
-                                                        std::uint64_t* torn_bytes) const {
-  const auto kept = ReadLedgerFile();
-  CONSILIUM_TRY(kept);
-  const auto& [text, expected] = *kept;
-  if (torn_bytes != nullptr) *torn_bytes = 0;
-  auto records = DecodeLedger(site, AsBytes(text), expected);
-  if (records) return records;
-  const auto whole = WholeLedgerRecords(site, AsBytes(text));
-  CONSILIUM_TRY(whole);
-  if (whole->bytes == text.size()) return records;
-  if (torn_bytes != nullptr) *torn_bytes = text.size() - whole->bytes;
-  return DecodeLedger(site, AsBytes(text).first(whole->bytes), expected);
 }
 
 Result<void> SiteStore::SaveHead(const CountersignedHead& head) {
@@ -681,10 +686,10 @@ Result<LedgerVerdict> SiteStore::VerifyLedgerFile(std::string_view site) const {
     verdict.countersigned = **head;
     verdict.coordinator = enrolment->coordinator;
   }
-  const auto records = ReadLedger(site, &verdict.torn_bytes);
-  CONSILIUM_TRY(records);
-  verdict.head.count = records->size();
-  verdict.head.hash = records->empty() ? EmptyHead(site).hash : records->back().hash;
+  const auto ledger = ReadLedger(site);
+  CONSILIUM_TRY(ledger);
+  verdict.head = (*ledger)->ledger().head();
+  verdict.torn_bytes = (*ledger)->torn_bytes();
   return verdict;
 }
 

@@ -164,6 +164,8 @@ class SiteLedger {
   [[nodiscard]] std::size_t unsynced_bytes() const;
   // What was cut off when the file was opened, in a sentence; empty: nothing.
   [[nodiscard]] const std::string& note() const { return note_; }
+  // Of a ledger that was only read: what stands behind the whole records.
+  [[nodiscard]] std::size_t torn_bytes() const { return torn_.size(); }
 
  private:
   friend class SiteStore;
@@ -171,7 +173,7 @@ class SiteLedger {
   SiteLedger();
   std::unique_ptr<File> file_;
   std::optional<Ledger> ledger_;
-  std::string note_;
+  std::string note_, torn_;
 };
 
 // The log of one attempt as it grows at this site; a record is durable when Append returns.
@@ -224,9 +226,7 @@ class SiteStore {
   // kFailedPrecondition (this store is beside an agent).
   [[nodiscard]] Result<std::unique_ptr<SiteLedger>> OpenLedger(std::string_view site);
   // All whole records, verified as OpenLedger does; changes nothing, and may run beside an agent.
-  // `torn_bytes`, if given, receives what stands behind them.
-  [[nodiscard]] Result<std::vector<LedgerRecord>> ReadLedger(
-      std::string_view site, std::uint64_t* torn_bytes = nullptr) const;
+  [[nodiscard]] Result<std::unique_ptr<const SiteLedger>> ReadLedger(std::string_view site) const;
   // Keeps the newest head; an older one is no error and changes nothing. The caller has verified
   // it.
   [[nodiscard]] Result<void> SaveHead(const CountersignedHead& head);
@@ -274,8 +274,7 @@ class SiteStore {
  private:
   explicit SiteStore(std::filesystem::path folder) : folder_(std::move(folder)) {}
   [[nodiscard]] Result<void> RequireLock() const;
-  // The ledger's bytes, and the countersigned head that they must reach.
-  [[nodiscard]] Result<std::pair<std::string, std::optional<LedgerHead>>> ReadLedgerFile() const;
+  [[nodiscard]] Result<std::unique_ptr<SiteLedger>> ReadKept(std::string_view site) const;
   [[nodiscard]] std::filesystem::path StudyFolder(const Digest& digest) const;
 
   std::filesystem::path folder_;

@@ -47,7 +47,6 @@ struct StudyAgent::Impl {
   Digest taken_hash;
   std::optional<std::uint64_t> computed;  // the round whose answer was computed in this process
   std::optional<StudyAnswer> given;       // the last answer, for whoever asks again
-  std::set<std::pair<std::uint32_t, std::uint64_t>> told;  // totals that the ledger has
 
   [[nodiscard]] std::string Where() const {
     return fmt::format("site {}, study {}", place.identity->name, study.name);
@@ -119,7 +118,7 @@ struct StudyAgent::Impl {
     CONSILIUM_TRY(whole);
     const Approval approval = AtColumns(place.approval, *whole);
     auto site = Site::Join(next->study, *place.engine, CopyOf(*place.identity), std::move(*cohort),
-                           next->roster, place.settings, approval, *place.ledger, &*whole);
+                           next->roster, approval, *place.gate, &*whole);
     CONSILIUM_TRY(site);
     next->site = std::move(*site);
     next->replay = std::make_unique<study::StudyReplay>(next->study, *place.engine);
@@ -242,8 +241,7 @@ struct StudyAgent::Impl {
     const RoundQuestion question = Question();
     rounds->Accept(entry.binding, taken_hash);
     if (computed != entry.binding.round) CONSILIUM_TRY(joined->site->Rederive(question.queries));
-    if (told.emplace(attempt, entry.binding.round).second)
-      CONSILIUM_TRY(joined->site->TotalReceived(question, taken_hash));
+    CONSILIUM_TRY(joined->site->TotalReceived(question, taken_hash));
     return joined->replay->Deliver(entry.total, entry.releases);
   }
 };
@@ -298,14 +296,6 @@ Result<void> StudyAgent::Load(std::uint32_t attempt,
   std::uint64_t index = 0;
   const auto read = kept([&](std::span<const std::uint8_t> record) -> Result<void> {
     CONSILIUM_TRY(impl_->Take(attempt, index, record, false));
-    if (index == 0) {
-      const auto told = impl_->place.ledger->Each([&](const LedgerRecord& one) -> Result<void> {
-        if (one.event == LedgerEvent::kTotalReceived && one.study == impl_->joined->study.digest)
-          impl_->told.emplace(one.attempt, one.round);
-        return {};
-      });
-      CONSILIUM_TRY(told);
-    }
     ++index;
     return impl_->Advance();
   });

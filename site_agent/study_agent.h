@@ -30,11 +30,10 @@ namespace consilium::site_agent {
 
 // What a study needs of the hospital. All of it is called on the agent's thread.
 struct StudyPlace {
-  const SiteIdentity* identity = nullptr;  // not owned, nor are the engine and the ledger
+  const SiteIdentity* identity = nullptr;  // not owned, nor are the engine and the gate
   const study::Engine* engine = nullptr;
-  SiteSettings settings;
+  Gate* gate = nullptr;
   Approval approval;
-  Ledger* ledger = nullptr;
   // The cohort of the resolved study. Errors: everything that is wrong with it.
   std::function<Result<federation::Cohort>(const study::Study& resolved)> build_cohort;
   // Durable before it returns.

@@ -1,7 +1,8 @@
 // A federation that lives for long: the same processes run one study after another, are frozen and
 // cut off now and then, and at the end take no more memory, files and threads than in the middle.
 //
-// CONSILIUM_SOAK_S sets how long (default 600 s).
+// CONSILIUM_SOAK_S sets how long (default 600 s), CONSILIUM_SOAK_REST_S how long everybody rests
+// after each study (default 0 s).
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 #include <signal.h>
@@ -48,9 +49,14 @@ bool IsConnected(Network& network, const std::string& site) {
          told.out.compare(told.out.find(word, at) + word.size(), 4, "true") == 0;
 }
 
+std::int64_t SecondsOf(const char* variable, std::int64_t otherwise) {
+  const char* asked = std::getenv(variable);
+  return asked == nullptr ? otherwise : std::atoll(asked);
+}
+
 TEST(NetworkSoak, NobodyTakesMoreAtTheEndThanInTheMiddle) {
-  const char* asked = std::getenv("CONSILIUM_SOAK_S");
-  const std::int64_t seconds = asked == nullptr ? 600 : std::atoll(asked);
+  const std::int64_t seconds = SecondsOf("CONSILIUM_SOAK_S", 600);
+  const auto rest = static_cast<int>(SecondsOf("CONSILIUM_SOAK_REST_S", 0));
   ASSERT_GT(seconds, 0);
   Rng rng(20261122, "soak");
   Network network;
@@ -84,6 +90,7 @@ TEST(NetworkSoak, NobodyTakesMoreAtTheEndThanInTheMiddle) {
         ++frozen;
       }
       ASSERT_EQ(watch->Exit(120), 0) << network.scratch().Read("watch-" + name);
+      if (rest > 0) (void)network.Until([] { return false; }, rest);
     }
   };
   ASSERT_NO_FATAL_FAILURE(run_for(seconds * 500));

@@ -155,15 +155,17 @@ site_agent::SiteSettings SettingsOf(const study::Study& study) {
 }
 
 Federation::Federation(const study::Study& study, std::map<std::string, Cohort> cohorts,
-                       Ledgers& ledgers)
+                       Ledgers& ledgers, Gates* gates)
     : study_(study),
       engine_(study::MakeEngine()),
       ledgers_(ledgers),
       roster_(RosterOf(study::TrainingCenters(study))) {
   for (const std::string& site : study_.sites) {
+    auto& gate = (gates == nullptr ? own_gates_ : *gates)[site];
+    if (!gate) gate = std::make_unique<site_agent::Gate>(SettingsOf(study_), *ledgers_.at(site));
     auto joined =
         site_agent::Site::Join(study_, engine_, IdentityOf(site), std::move(cohorts.at(site)),
-                               roster_, SettingsOf(study_), ApprovalOf(study_), *ledgers_.at(site));
+                               roster_, ApprovalOf(study_), *gate);
     CONSILIUM_CHECK(joined.has_value(), joined ? "" : joined.error().message);
     (*joined)->SetSumKey(SumKeyOf(study_));
     sites_[site] = std::move(*joined);

@@ -60,6 +60,8 @@ struct MemoryLog : federation::LogSink {
 // Ledgers that outlive one study, by site.
 using Ledgers = std::map<std::string, std::unique_ptr<site_agent::Ledger>>;
 [[nodiscard]] Ledgers NewLedgers();
+// The gates of hospitals in which several studies run at once.
+using Gates = std::map<std::string, std::unique_ptr<site_agent::Gate>>;
 
 [[nodiscard]] site_agent::SiteIdentity IdentityOf(const std::string& site);
 [[nodiscard]] federation::Roster RosterOf(const std::vector<std::string>& sites);
@@ -79,8 +81,10 @@ struct Outgoing {
 class Federation {
  public:
   // Every site joins. Aborts if one refuses: for studies that are honest from the start.
+  // `gates`: of these ledgers, shared with other studies; what is missing is added to them. Null:
+  // gates of its own, as after a restart of every agent.
   Federation(const study::Study& study, std::map<std::string, federation::Cohort> cohorts,
-             Ledgers& ledgers);
+             Ledgers& ledgers, Gates* gates = nullptr);
 
   [[nodiscard]] bool done() const { return run_->done(); }
   // What an honest coordinator asks now.
@@ -115,6 +119,7 @@ class Federation {
   study::Study study_;
   study::Engine engine_;
   Ledgers& ledgers_;
+  Gates own_gates_;
   federation::Roster roster_;
   MemoryLog log_;
   std::map<std::string, std::unique_ptr<site_agent::Site>> sites_;

@@ -496,14 +496,13 @@ TEST_F(CraftedQuestions, AreNotAnsweredUnderTheTermsOfAnotherApprovedStudy) {
   site_agent::SiteSettings settings;
   settings.allow_public_data = true;
   const study::Engine engine = study::MakeEngine();
-  const auto joined = site_agent::Site::Join(looser, engine, IdentityOf("A"),
-                                             MakeCohort("A", 36, 3), RosterOf(TrainingSites()),
-                                             settings, ApprovalOf(looser), *ledgers_.at("A"));
+  site_agent::Gate gate(settings, *ledgers_.at("A"));
+  const auto joined =
+      site_agent::Site::Join(looser, engine, IdentityOf("A"), MakeCohort("A", 36, 3),
+                             RosterOf(TrainingSites()), ApprovalOf(looser), gate);
   ASSERT_TRUE(joined.has_value()) << joined.error().message;
-  // The site object of the private study learns of the other approval when it is built anew.
   const auto again = site_agent::Site::Join(study_, engine, IdentityOf("A"), MakeCohort("A", 36, 3),
-                                            RosterOf(TrainingSites()), SettingsOf(study_),
-                                            ApprovalOf(study_), *ledgers_.at("A"));
+                                            RosterOf(TrainingSites()), ApprovalOf(study_), gate);
   ASSERT_TRUE(again.has_value()) << again.error().message;
   RoundQuestion question = federation_.Honest();
   question.binding.study = looser.digest;

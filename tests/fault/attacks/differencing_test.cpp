@@ -146,8 +146,7 @@ TEST_F(Differencing, EverySiteRefusesThatVeryQuestionAndGoesOnWithTheStudy) {
     EXPECT_NE(answer.error().message.find("GATE_NOT_DERIVED"), std::string::npos);
     EXPECT_NE(answer.error().message.find("lasso.evaluate: block 'offset'"), std::string::npos)
         << answer.error().message;
-    EXPECT_EQ(federation_.ledger(site).last().event,
-              site_agent::LedgerEvent::kQueryRefused);
+    EXPECT_EQ(federation_.ledger(site).last().event, site_agent::LedgerEvent::kQueryRefused);
   }
   EXPECT_TRUE(federation_.Finish().has_value());
 }

@@ -25,8 +25,9 @@ std::string JoinAsA(const study::Study& study, Cohort cohort, site_agent::Ledger
       training.push_back(site);
     }
   }
+  site_agent::Gate gate(settings, ledger);
   const auto joined = site_agent::Site::Join(study, kRegistry, IdentityOf("A"), std::move(cohort),
-                                             RosterOf(training), settings, approval, ledger);
+                                             RosterOf(training), approval, gate);
   return joined ? "joined" : joined.error().message;
 }
 std::string JoinAsA(const study::Study& study, Cohort cohort, site_agent::Ledger& ledger) {
@@ -90,6 +91,26 @@ TEST(RowSets, AWithdrawalOfOneToFourPatientsIsRefusedInTheNextStudyOnTheSameColu
   }
 }
 
+// Neither has answered when both begin, so that nothing speaks against either.
+TEST(RowSets, TwoStudiesThatRunAtOnceMayNotDifferByAFewPatients) {
+  StudyOptions options;
+  options.name = "beside";
+  const study::Study beside = MakeStudy(options);
+  Ledgers ledgers = NewLedgers();
+  Gates gates;
+  Federation first(MakeStudy(), MakeCohorts(3), ledgers, &gates);
+  auto fewer = MakeCohorts(3);
+  fewer.at("A") = WithoutRows(fewer.at("A"), {0});
+  Federation second(beside, fewer, ledgers, &gates);
+  ASSERT_TRUE(first.AdvanceTo("moments.spread").has_value());
+  const auto answer = second.Ask("A", second.Honest());
+  ASSERT_FALSE(answer.has_value());
+  EXPECT_NE(answer.error().message.find("GATE_ROW_SETS_DIFFER"), std::string::npos)
+      << answer.error().message;
+  EXPECT_TRUE(second.Ask("B", second.Honest()).has_value());
+  EXPECT_TRUE(first.Finish().has_value());
+}
+
 TEST(RowSets, TheSameRowsMayServeANextStudy) {
   Ledgers ledgers = NewLedgers();
   Federation first(MakeStudy(), MakeCohorts(3), ledgers);
@@ -107,9 +128,9 @@ TEST(RowSets, AValueThatChangesUnderARunningStudyStopsTheSite) {
   ASSERT_TRUE(federation.AdvanceTo("moments.spread").has_value());
   Cohort changed = MakeCohort("A", 36, 3);
   changed.features(3, 2) += 1;
+  site_agent::Gate gate(SettingsOf(study), *ledgers.at("A"));
   const auto again = site_agent::Site::Join(study, federation.engine(), IdentityOf("A"), changed,
-                                            RosterOf(TrainingSites()), SettingsOf(study),
-                                            ApprovalOf(study), *ledgers.at("A"));
+                                            RosterOf(TrainingSites()), ApprovalOf(study), gate);
   ASSERT_TRUE(again.has_value()) << again.error().message;
   const auto answer = (*again)->Answer(federation.Honest(), federation.verification());
   ASSERT_FALSE(answer.has_value());
@@ -185,9 +206,9 @@ TEST(Terms, AStudyOfTwoTrainingSitesGetsNoAnswer) {
   const study::Engine engine = study::MakeEngine();
   const federation::Roster roster = RosterOf({"A", "B"});
   site_agent::Ledger ledger("A");
-  const auto joined =
-      site_agent::Site::Join(study, engine, IdentityOf("A"), MakeCohort("A", 36, 3), roster,
-                             site_agent::SiteSettings{}, ApprovalOf(study), ledger);
+  site_agent::Gate gate(site_agent::SiteSettings{}, ledger);
+  const auto joined = site_agent::Site::Join(study, engine, IdentityOf("A"), MakeCohort("A", 36, 3),
+                                             roster, ApprovalOf(study), gate);
   ASSERT_TRUE(joined.has_value()) << joined.error().message;
   const study::StudyReplay replay(study, engine);
   const site_agent::RoundQuestion question =

@@ -38,6 +38,7 @@ class HostedFederation : public coordinator::Outbox {
       members[hospital.name] = site.identity->public_keys();
       site.csv = SmallCsv(hospital.cases);
       site.ledger = std::make_unique<site_agent::Ledger>(hospital.name, &site.disk);
+      OpenGate(site);
     }
     federation::KeyBytes seed{};
     seed.fill(9);
@@ -120,9 +121,10 @@ class HostedFederation : public coordinator::Outbox {
     host_->Disconnected(name, now_ms_);
     // What the ledger had not flushed is gone.
     site.disk.waiting.clear();
-    auto ledger = site_agent::Ledger::Open(name, site.disk.bytes, &site.disk);
+    auto ledger = site_agent::Ledger::Open(name, site.disk);
     ASSERT_TRUE(ledger.has_value()) << ledger.error().message;
     site.ledger = std::make_unique<site_agent::Ledger>(std::move(*ledger));
+    OpenGate(site);
     Connect(name);
   }
 
@@ -185,14 +187,20 @@ class HostedFederation : public coordinator::Outbox {
   struct Site {
     std::unique_ptr<site_agent::SiteIdentity> identity;
     std::string csv;
-    std::unique_ptr<site_agent::Ledger> ledger;
     Disk disk;
+    std::unique_ptr<site_agent::Ledger> ledger;
+    std::unique_ptr<site_agent::Gate> gate;
     bool has_offer = false;
     std::map<std::uint32_t, Bytes> logs;  // on disk
     std::unique_ptr<site_agent::StudyAgent> agent;
     Bytes parts;  // of a record that is arriving
   };
 
+  static void OpenGate(Site& site) {
+    site_agent::SiteSettings settings;
+    settings.allow_public_data = true;
+    site.gate = std::make_unique<site_agent::Gate>(settings, *site.ledger);
+  }
   void OpenHost() {
     auto host = coordinator::StudyHost::Open(id_, *store_, *this, engine_, now_ms_);
     ASSERT_TRUE(host.has_value()) << host.error().message;
@@ -221,10 +229,9 @@ class HostedFederation : public coordinator::Outbox {
     site_agent::StudyPlace place;
     place.identity = site.identity.get();
     place.engine = &engine_;
-    place.ledger = site.ledger.get();
+    place.gate = site.gate.get();
     const auto study = study::StudyOf(submission_);
     place.approval = site_agent::AcceptAll(*study, submission_.members);
-    place.settings.allow_public_data = true;
     place.build_cohort = [&site, name](const study::Study& resolved) {
       const auto file = site_agent::ParseCohortFile(SmallCohortYaml(name), name + ".yaml");
       return site_agent::BuildCohort(*file, resolved, site.csv, std::nullopt,
@@ -345,6 +352,9 @@ class HostedFederation : public coordinator::Outbox {
       const auto answered = host_->Answered(name, *head, words, Sha256(words), now_ms_, now_ms_);
       if (!answered) refusals_.push_back(answered.error().message);
       Tick();
+    } else if (const auto* ended = std::get_if<wire::Ended>(&message)) {
+      const auto study = study::StudyOf(submission_);
+      ASSERT_TRUE(site.gate->EndStudy(study->digest, ended->state).has_value());
     } else if (const auto* restarted = std::get_if<wire::Restarted>(&message)) {
       const auto restart = site.agent->Restart(restarted->attempt, restarted->why);
       ASSERT_TRUE(restart.has_value()) << restart.error().message;

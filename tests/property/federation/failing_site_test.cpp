@@ -34,6 +34,7 @@ Ending RunWithLedger(const SmallFederation& federation, std::size_t room) {
   testing::LedgerDisk disk;
   disk.room = room;
   std::vector<std::unique_ptr<site_agent::Ledger>> ledgers;
+  std::vector<std::unique_ptr<site_agent::Gate>> gates;
   std::vector<std::unique_ptr<site_agent::Site>> sites;
   testing::MemoryLog log;
   Ending ending;
@@ -45,8 +46,10 @@ Ending RunWithLedger(const SmallFederation& federation, std::size_t room) {
   };
   for (const auto& [name, site] : federation.sites) {
     ledgers.push_back(std::make_unique<site_agent::Ledger>(name, name == "east" ? &disk : nullptr));
+    gates.push_back(
+        std::make_unique<site_agent::Gate>(site_agent::SiteSettings{}, *ledgers.back()));
     auto joined = site_agent::Site::Join(federation.study, engine, std::move(identities.at(name)),
-                                         site.cohort, roster, {}, approval, *ledgers.back());
+                                         site.cohort, roster, approval, *gates.back());
     if (!joined) return end(joined.error());
     (*joined)->SetSumKey(sum_key);
     sites.push_back(std::move(*joined));

@@ -607,6 +607,29 @@ TEST_F(GateLedger, WhoeverCannotReadWhatWasAnsweredAnswersNothing) {
   EXPECT_EQ(ledger_.head().count, 1U);
 }
 
+TEST_F(GateLedger, AStudyThatIsOverAnswersNothingAndIsStillHeldAgainstOthers) {
+  Gate gate({}, ledger_);
+  ASSERT_TRUE(gate.ApproveStudy(StudyNamed("t"), ApprovalOfAll()).has_value());
+  ASSERT_EQ(Ask60(gate), "answered");
+  ASSERT_TRUE(gate.EndStudy(Round("s", 0).study, "finished").has_value());
+  const auto after = [](Gate& closed) {
+    EXPECT_EQ(Ask60(closed), "GATE_ATTEMPT_MIXED") << "not even what was answered before";
+    EXPECT_EQ(closed.ApproveStudy(StudyNamed("s"), ApprovalOfAll()).error().rule,
+              GateRule::kStudyChanged);
+    EXPECT_EQ(Outcome(closed, Round("t", 0), Ask("f", FiveSites()), Mine(Rows(0, 58))),
+              "GATE_ROW_SETS_DIFFER");
+  };
+  after(gate);
+  const std::uint64_t records = ledger_.head().count;
+  ASSERT_TRUE(gate.EndStudy(Round("s", 0).study, "finished").has_value());
+  ASSERT_TRUE(gate.EndAttempt(Round("s", 0).study, 0, "somebody left").has_value());
+  ASSERT_TRUE(gate.EndStudy(Round("v", 0).study, "finished").has_value()) << "never approved";
+  EXPECT_EQ(ledger_.head().count, records);
+  Gate again({}, ledger_);
+  after(again);
+  EXPECT_EQ(ledger_.head().count, records) << "each refusal is written once";
+}
+
 TEST_F(GateAttack, AnApprovalStandsForGood) {
   const std::size_t before = ledger_.records().size();
   EXPECT_EQ(Approve(StudyNamed("s")), "approved");

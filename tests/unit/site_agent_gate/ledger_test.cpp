@@ -199,16 +199,15 @@ TEST(Ledger, ContinuesFromItsDiskAndDoesNotCountWhatTheDiskRefused) {
   EXPECT_FALSE(ledger.Append(Sample(1)).has_value());
   EXPECT_EQ(ledger.records().size(), 1u);
   disk.room = SIZE_MAX;
-  const Bytes kept = disk.bytes;
-  auto again = Ledger::Open("MUMC", kept, &disk, ledger.head());
+  auto again = Ledger::Open("MUMC", disk, ledger.head());
   ASSERT_TRUE(again.has_value());
   ASSERT_TRUE(again->Append(Sample(1)).has_value());
   EXPECT_EQ(BytesOf(again->records()), disk.bytes);
   EXPECT_EQ(again->last().hash, again->head().hash);
   // A disk that gives back less than it took.
   testing::LedgerDisk short_of_one = disk;
+  Ledger other = *Ledger::Open("MUMC", short_of_one);
   short_of_one.bytes.pop_back();
-  Ledger other = *Ledger::Open("MUMC", disk.bytes, &short_of_one);
   const auto read = other.Each([](const LedgerRecord&) -> Result<void> { return {}; });
   EXPECT_EQ(read.error().code, ErrorCode::kDataLoss);
   const auto all = DecodeLedger("MUMC", disk.bytes, again->head());

@@ -264,7 +264,8 @@ TEST(SiteStoreLedger, HoldsEverySyncedRecordAfterAReopening) {
   EXPECT_EQ(ledger->ledger().head(), head);
   EXPECT_EQ(ledger->note(), "");
   EXPECT_EQ(ledger->ledger().last().sentence, "record 4");
-  EXPECT_EQ(Must(store.ReadLedger(kSite)).size(), 5U);
+  EXPECT_EQ(Must(store.ReadLedger(kSite))->ledger().head(), head);
+  EXPECT_EQ(ledger->ledger().head().count, 5U);
 }
 
 TEST(SiteStoreLedger, ATornLastRecordIsCutOffAtEveryByteAndSaid) {
@@ -281,13 +282,13 @@ TEST(SiteStoreLedger, ATornLastRecordIsCutOffAtEveryByteAndSaid) {
     Must(ledger->Sync());
   }
   const std::string whole = Slurp(path);
-  const std::size_t last = EncodeRecord(Must(store.ReadLedger(kSite)).back()).size(),
+  const std::size_t last = EncodeRecord(Must(store.ReadLedger(kSite))->ledger().last()).size(),
                     begin = whole.size() - last;
   for (std::size_t kept = 1; kept < last; ++kept) {
     Spill(path, whole.substr(0, begin + kept));
-    std::uint64_t torn = 0;
-    ASSERT_EQ(Must(store.ReadLedger(kSite, &torn)).size(), 2U) << kept;
-    ASSERT_EQ(torn, kept);
+    const auto read = Must(store.ReadLedger(kSite));
+    ASSERT_EQ(read->ledger().head(), before) << kept;
+    ASSERT_EQ(read->torn_bytes(), kept);
     const auto ledger = Must(store.OpenLedger(kSite));
     ASSERT_EQ(ledger->ledger().head(), before) << kept;
     ASSERT_TRUE(Has(ledger->note(), fmt::format("record 2 was not finished, as a crash or a full "
@@ -313,7 +314,7 @@ TEST(SiteStoreLedger, EveryDamagedByteBeforeTheLastRecordIsDataLoss) {
     Must(ledger->Sync());
   }
   const std::string whole = Slurp(path);
-  const auto records = Must(store.ReadLedger(kSite));
+  const auto records = Must(store.ReadLedger(kSite))->ledger().records();
   const std::size_t last = EncodeRecord(records.back()).size();
   for (std::size_t at = 0; at < whole.size() - last; ++at) {
     for (const int flip : {0x01, 0x80}) {
@@ -417,7 +418,7 @@ TEST(SiteStoreLedger, AFullDiskStopsTheSyncAndLosesNothing) {
   });
   EXPECT_EQ(code, 0);
   auto store = Must(SiteStore::Open(State(folder)));
-  EXPECT_EQ(Must(store.ReadLedger(kSite)).size(), 3U);
+  EXPECT_EQ(Must(store.ReadLedger(kSite))->ledger().head().count, 3U);
 }
 
 TEST(SiteStoreLedger, KilledAtAnyMomentKeepsEveryRecordThatASyncAcknowledged) {
