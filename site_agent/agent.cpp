@@ -484,12 +484,11 @@ struct Agent::Impl {
     const auto found = studies.find(ended.study);
     if (found == studies.end()) return {};
     spdlog::info("study {} {}: {}", found->second.study.name, ended.state, ended.why);
-    const std::string how =
-        ended.why.empty() ? ended.state : fmt::format("{}: {}", ended.state, ended.why);
     const std::int64_t now = program::UnixMs();
-    if (const auto closed = gate->EndStudy(found->second.study.digest, how, now); !closed)
-      return tl::unexpected<Error>(closed.error().ToError());
-    CONSILIUM_TRY(SyncLedger());
+    if (found->second.agent) {
+      CONSILIUM_TRY(found->second.agent->End(
+          ended.why.empty() ? ended.state : fmt::format("{}: {}", ended.state, ended.why), now));
+    }
     CONSILIUM_TRY(store.EndStudy(ended.study, {ended.state, ended.why, now}));
     SetDoing(ended.study, "");
     {

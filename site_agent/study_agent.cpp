@@ -358,6 +358,14 @@ Result<void> StudyAgent::Restart(std::uint32_t attempt, std::string_view why) {
   return impl.place.sync_ledger();
 }
 
+Result<void> StudyAgent::End(std::string_view how, std::int64_t unix_ms) {
+  Impl& impl = *impl_;
+  if (!impl.joined) return {};
+  const auto ended = impl.place.gate->EndStudy(impl.joined->study.digest, how, unix_ms);
+  if (!ended) return tl::unexpected<Error>(Within(impl.Where(), ended.error().ToError()));
+  return impl.place.sync_ledger();
+}
+
 wire::Position StudyAgent::position() const { return {impl_->id, impl_->attempt, impl_->records}; }
 
 std::uint64_t StudyAgent::RecordBytesMax() const {

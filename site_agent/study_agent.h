@@ -85,6 +85,9 @@ class StudyAgent {
   // Errors: refusals by name; then nothing left the site. kFailedPrecondition: records are missing.
   [[nodiscard]] Result<StudyAnswer> Answer(const wire::Ask& ask);
 
+  // The coordinator says that the study is over (`how`: "finished"): the gate answers nothing more
+  // of it. Errors: the ledger's.
+  [[nodiscard]] Result<void> End(std::string_view how, std::int64_t unix_ms);
   // The coordinator says that the attempt is over. The next header begins the new one, if the
   // contract and the approval allow it.
   [[nodiscard]] Result<void> Restart(std::uint32_t attempt, std::string_view why);

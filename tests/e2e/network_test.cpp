@@ -21,6 +21,13 @@ TEST(Network, GivesTheBytesOfOneProcess) {
   const auto watch = network.Watch("small");
   ASSERT_EQ(watch->Exit(), 0) << network.scratch().Read("watch-small");
   network.ExpectSameBytes("small");
+  for (const std::string& site : network.sites()) {
+    const auto last = [&] { return network.AtSite(site, {"ledger", "--last", "1"}).out; };
+    EXPECT_TRUE(network.Until([&] {
+      return last().find("The study 'small' is over here (finished") != std::string::npos;
+    })) << site
+        << ": " << last();
+  }
 }
 
 TEST(Network, KilledAtRandomMomentsItGivesTheSameBytes) {

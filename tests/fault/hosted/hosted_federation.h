@@ -23,39 +23,93 @@
 
 namespace consilium::testing {
 
-class HostedFederation : public coordinator::Outbox {
+// What outlives a study: the coordinator's store, each hospital's keys, data, ledger and gate, and
+// the time.
+class HostedWorld {
  public:
-  HostedFederation(const std::string& study_yaml, std::vector<SmallHospital> hospitals,
-                   const std::filesystem::path& folder)
-      : folder_(folder) {
-    const auto study = study::ParseStudy(study_yaml, "study.yaml");
-    EXPECT_TRUE(study.has_value()) << study.error().message;
-    federation::Roster members;
-    for (SmallHospital& hospital : hospitals) {
-      Site& site = sites_[hospital.name];
-      site.identity = std::make_unique<site_agent::SiteIdentity>(
-          site_agent::IdentityFromSeed(hospital.name, study->seed));
-      members[hospital.name] = site.identity->public_keys();
-      site.csv = SmallCsv(hospital.cases);
-      site.ledger = std::make_unique<site_agent::Ledger>(hospital.name, &site.disk);
-      OpenGate(site);
+  // Keys are drawn from `seed`.
+  HostedWorld(std::uint64_t seed, const std::vector<SmallHospital>& hospitals,
+              const std::filesystem::path& folder)
+      : store_file_((folder / "store.db").string()) {
+    for (const SmallHospital& one : hospitals) {
+      Hospital& hospital = hospitals_[one.name];
+      hospital.identity =
+          std::make_unique<site_agent::SiteIdentity>(site_agent::IdentityFromSeed(one.name, seed));
+      hospital.csv = SmallCsv(one.cases);
+      RestartSite(one.name);
     }
-    federation::KeyBytes seed{};
-    seed.fill(9);
-    submission_ =
-        study::SignSubmission(study_yaml, members, "lead", federation::SigningKey::FromSeed(seed));
-    id_ = study::DigestOf(submission_);
-    std::filesystem::create_directories(folder_);
-    auto store = coordinator::Store::Create((folder_ / "store.db").string());
+    std::filesystem::create_directories(folder);
+    auto store = coordinator::Store::Create(store_file_);
     EXPECT_TRUE(store.has_value()) << store.error().message;
     store_ = std::move(*store);
-    EXPECT_TRUE(
-        store_
-            ->AddStudy({id_, study->name, "lead", study_yaml, study::EncodeSubmission(submission_)},
-                       1)
-            .has_value());
-    OpenHost();
-    for (auto& [name, site] : sites_) Connect(name);
+  }
+
+  // Of a ledger: records wait until they are flushed.
+  struct Disk : site_agent::LedgerSink {
+    Bytes bytes, waiting;
+    Result<void> Append(std::span<const std::uint8_t> record) override {
+      waiting.insert(waiting.end(), record.begin(), record.end());
+      return {};
+    }
+    [[nodiscard]] Result<void> Read(const TakePiece& take) const override {
+      CONSILIUM_TRY(take(bytes));
+      return take(waiting);
+    }
+    void Flush() {
+      bytes.insert(bytes.end(), waiting.begin(), waiting.end());
+      waiting.clear();
+    }
+  };
+  struct Hospital {
+    std::unique_ptr<site_agent::SiteIdentity> identity;
+    std::string csv;
+    Disk disk;
+    std::unique_ptr<site_agent::Ledger> ledger;
+    std::unique_ptr<site_agent::Gate> gate;
+  };
+
+  void RestartStore() {
+    store_.reset();
+    auto store = coordinator::Store::Open(store_file_);
+    ASSERT_TRUE(store.has_value()) << store.error().message;
+    store_ = std::move(*store);
+  }
+  // Nobody may hold the gate. What the ledger had not flushed is gone.
+  void RestartSite(const std::string& name) {
+    Hospital& hospital = hospitals_.at(name);
+    hospital.disk.waiting.clear();
+    auto ledger = site_agent::Ledger::Open(name, hospital.disk);
+    ASSERT_TRUE(ledger.has_value()) << ledger.error().message;
+    hospital.gate.reset();
+    hospital.ledger = std::make_unique<site_agent::Ledger>(std::move(*ledger));
+    site_agent::SiteSettings settings;
+    settings.allow_public_data = true;
+    hospital.gate = std::make_unique<site_agent::Gate>(settings, *hospital.ledger);
+  }
+
+  [[nodiscard]] coordinator::Store& store() { return *store_; }
+  [[nodiscard]] std::map<std::string, Hospital>& hospitals() { return hospitals_; }
+  std::int64_t now_ms = 1'000'000;
+
+ private:
+  std::string store_file_;
+  std::unique_ptr<coordinator::Store> store_;
+  std::map<std::string, Hospital> hospitals_;
+};
+
+class HostedFederation : public coordinator::Outbox {
+ public:
+  // In a world of its own.
+  HostedFederation(const std::string& study_yaml, const std::vector<SmallHospital>& hospitals,
+                   const std::filesystem::path& folder)
+      : own_(std::make_unique<HostedWorld>(study::ParseStudy(study_yaml, "study.yaml")->seed,
+                                           hospitals, folder)),
+        world_(*own_) {
+    Submit(study_yaml);
+  }
+  // The next study of `world`.
+  HostedFederation(const std::string& study_yaml, HostedWorld& world) : world_(world) {
+    Submit(study_yaml);
   }
 
   // ---- coordinator::Outbox
@@ -89,7 +143,7 @@ class HostedFederation : public coordinator::Outbox {
       if (message && !silent_.contains(site)) Deliver(site, *message);
       return true;
     }
-    now_ms_ += 1000;
+    world_.now_ms += 1000;
     Tick();
     ++idle_;
     return idle_ < 100'000 && !(host_->ended() && to_sites_.empty());
@@ -105,10 +159,7 @@ class HostedFederation : public coordinator::Outbox {
   void KillCoordinator() {
     host_.reset();
     to_sites_.clear();  // connections are gone
-    store_.reset();
-    auto store = coordinator::Store::Open((folder_ / "store.db").string());
-    ASSERT_TRUE(store.has_value()) << store.error().message;
-    store_ = std::move(*store);
+    world_.RestartStore();
     OpenHost();
     for (auto& [name, site] : sites_) Connect(name);
   }
@@ -117,20 +168,21 @@ class HostedFederation : public coordinator::Outbox {
     Site& site = sites_.at(name);
     site.agent.reset();
     site.parts.clear();
-    std::erase_if(to_sites_, [&](const auto& message) { return message.first == name; });
-    host_->Disconnected(name, now_ms_);
-    // What the ledger had not flushed is gone.
-    site.disk.waiting.clear();
-    auto ledger = site_agent::Ledger::Open(name, site.disk);
-    ASSERT_TRUE(ledger.has_value()) << ledger.error().message;
-    site.ledger = std::make_unique<site_agent::Ledger>(std::move(*ledger));
-    OpenGate(site);
+    Disconnect(name);
+    world_.RestartSite(name);
     Connect(name);
   }
 
   void Leave(const std::string& name, std::string_view why) {
     silent_.insert(name);
-    host_->Left(name, why, now_ms_, now_ms_);
+    host_->Left(name, why, world_.now_ms, world_.now_ms);
+    Tick();
+  }
+
+  // Its connection breaks, until ComeBack.
+  void Silence(const std::string& name) {
+    silent_.insert(name);
+    Disconnect(name);
     Tick();
   }
 
@@ -143,13 +195,13 @@ class HostedFederation : public coordinator::Outbox {
     return told_[name];
   }
 
-  [[nodiscard]] coordinator::HostStatus Status() const { return host_->Status(now_ms_); }
+  [[nodiscard]] coordinator::HostStatus Status() const { return host_->Status(world_.now_ms); }
   [[nodiscard]] coordinator::StudyHost& host() { return *host_; }
-  [[nodiscard]] coordinator::Store& store() { return *store_; }
+  [[nodiscard]] coordinator::Store& store() { return world_.store(); }
   [[nodiscard]] const Digest& id() const { return id_; }
   [[nodiscard]] std::uint64_t steps() const { return steps_; }
   [[nodiscard]] std::string Artifact(const std::string& name) {
-    const auto bytes = store_->ReadArtifact(id_, name);
+    const auto bytes = store().ReadArtifact(id_, name);
     if (!bytes) return "no " + name + ": " + bytes.error().message;
     return {bytes->begin(), bytes->end()};
   }
@@ -157,7 +209,7 @@ class HostedFederation : public coordinator::Outbox {
   // What agents and host said in full when they refused.
   [[nodiscard]] const std::vector<std::string>& errors() const { return errors_; }
   [[nodiscard]] const site_agent::Ledger& ledger(const std::string& name) const {
-    return *sites_.at(name).ledger;
+    return *world_.hospitals().at(name).ledger;
   }
   [[nodiscard]] site_agent::StudyAgent& agent(const std::string& name) {
     return *sites_.at(name).agent;
@@ -172,41 +224,44 @@ class HostedFederation : public coordinator::Outbox {
   std::string tampered_site;
 
  private:
-  // Of a ledger: records wait until they are flushed.
-  struct Disk : site_agent::LedgerSink {
-    Bytes bytes, waiting;
-    Result<void> Append(std::span<const std::uint8_t> record) override {
-      waiting.insert(waiting.end(), record.begin(), record.end());
-      return {};
-    }
-    [[nodiscard]] Result<void> Read(const TakePiece& take) const override {
-      CONSILIUM_TRY(take(bytes));
-      return take(waiting);
-    }
-  };
   struct Site {
-    std::unique_ptr<site_agent::SiteIdentity> identity;
-    std::string csv;
-    Disk disk;
-    std::unique_ptr<site_agent::Ledger> ledger;
-    std::unique_ptr<site_agent::Gate> gate;
     bool has_offer = false;
     std::map<std::uint32_t, Bytes> logs;  // on disk
     std::unique_ptr<site_agent::StudyAgent> agent;
     Bytes parts;  // of a record that is arriving
   };
 
-  static void OpenGate(Site& site) {
-    site_agent::SiteSettings settings;
-    settings.allow_public_data = true;
-    site.gate = std::make_unique<site_agent::Gate>(settings, *site.ledger);
+  void Submit(const std::string& study_yaml) {
+    const auto study = study::ParseStudy(study_yaml, "study.yaml");
+    ASSERT_TRUE(study.has_value()) << study.error().message;
+    federation::Roster members;
+    for (const auto& [name, hospital] : world_.hospitals()) {
+      members[name] = hospital.identity->public_keys();
+      sites_[name];
+    }
+    federation::KeyBytes seed{};
+    seed.fill(9);
+    submission_ =
+        study::SignSubmission(study_yaml, members, "lead", federation::SigningKey::FromSeed(seed));
+    id_ = study::DigestOf(submission_);
+    const auto added = store().AddStudy(
+        {id_, study->name, "lead", study_yaml, study::EncodeSubmission(submission_)}, 1);
+    ASSERT_TRUE(added.has_value()) << added.error().message;
+    OpenHost();
+    for (auto& [name, site] : sites_) Connect(name);
   }
+
+  void Disconnect(const std::string& name) {
+    std::erase_if(to_sites_, [&](const auto& message) { return message.first == name; });
+    host_->Disconnected(name, world_.now_ms);
+  }
+
   void OpenHost() {
-    auto host = coordinator::StudyHost::Open(id_, *store_, *this, engine_, now_ms_);
+    auto host = coordinator::StudyHost::Open(id_, store(), *this, engine_, world_.now_ms);
     ASSERT_TRUE(host.has_value()) << host.error().message;
     host_ = std::move(*host);
   }
-  void Tick() { host_->Tick(now_ms_, now_ms_); }
+  void Tick() { host_->Tick(world_.now_ms, world_.now_ms); }
 
   void Hear(const std::string& name, const wire::FromSite& message) {
     v1::FromSite proto;
@@ -214,38 +269,37 @@ class HostedFederation : public coordinator::Outbox {
     const auto again = wire::Decode(proto);
     ASSERT_TRUE(again.has_value()) << again.error().message;
     if (const auto* word = std::get_if<wire::StudyWord>(&*again))
-      host_->Heard(name, *word, now_ms_, now_ms_);
+      host_->Heard(name, *word, world_.now_ms, world_.now_ms);
     if (const auto* held = std::get_if<wire::TotalHeld>(&*again))
-      host_->Held(name, held->position, now_ms_);
+      host_->Held(name, held->position, world_.now_ms);
     if (const auto* refused = std::get_if<wire::Refused>(&*again)) {
       refusals_.push_back(name + ": " + refused->outward);
-      host_->Refused(name, *refused, now_ms_, now_ms_);
+      host_->Refused(name, *refused, world_.now_ms, world_.now_ms);
     }
     Tick();
   }
 
   void OpenAgent(const std::string& name) {
     Site& site = sites_.at(name);
+    HostedWorld::Hospital& hospital = world_.hospitals().at(name);
     site_agent::StudyPlace place;
-    place.identity = site.identity.get();
+    place.identity = hospital.identity.get();
     place.engine = &engine_;
-    place.gate = site.gate.get();
+    place.gate = hospital.gate.get();
     const auto study = study::StudyOf(submission_);
     place.approval = site_agent::AcceptAll(*study, submission_.members);
-    place.build_cohort = [&site, name](const study::Study& resolved) {
+    place.build_cohort = [&hospital, name](const study::Study& resolved) {
       const auto file = site_agent::ParseCohortFile(SmallCohortYaml(name), name + ".yaml");
-      return site_agent::BuildCohort(*file, resolved, site.csv, std::nullopt,
-                                     site.identity->secret);
+      return site_agent::BuildCohort(*file, resolved, hospital.csv, std::nullopt,
+                                     hospital.identity->secret);
     };
     place.append_record = [&site](std::uint32_t attempt, std::span<const std::uint8_t> record) {
       Bytes& log = site.logs[attempt];
       log.insert(log.end(), record.begin(), record.end());
       return Result<void>();
     };
-    place.sync_ledger = [&site] {
-      Disk& disk = site.disk;
-      disk.bytes.insert(disk.bytes.end(), disk.waiting.begin(), disk.waiting.end());
-      disk.waiting.clear();
+    place.sync_ledger = [&hospital] {
+      hospital.disk.Flush();
       return Result<void>();
     };
     auto agent = site_agent::StudyAgent::Open(submission_, std::move(place));
@@ -275,7 +329,7 @@ class HostedFederation : public coordinator::Outbox {
     site.parts.clear();
     std::optional<wire::Position> position;
     if (site.agent) position = site.agent->position();
-    host_->Connected(name, position, now_ms_, now_ms_);
+    host_->Connected(name, position, world_.now_ms, world_.now_ms);
     if (site.agent) SayApproved(name);
     Tick();
   }
@@ -287,7 +341,7 @@ class HostedFederation : public coordinator::Outbox {
     word.seals = *seals;
     if (reseal) reseal(name, word.seals);
     const auto file = site_agent::ParseCohortFile(SmallCohortYaml(name), name + ".yaml");
-    const auto header = site_agent::RadiomicsHeader(*file, sites_.at(name).csv);
+    const auto header = site_agent::RadiomicsHeader(*file, world_.hospitals().at(name).csv);
     word.columns = *header;
     Hear(name, word);
   }
@@ -349,23 +403,25 @@ class HostedFederation : public coordinator::Outbox {
       wire::Encode(answer->head, proto);
       const auto head = wire::Decode(proto);
       ASSERT_TRUE(head.has_value()) << head.error().message;
-      const auto answered = host_->Answered(name, *head, words, Sha256(words), now_ms_, now_ms_);
+      const auto answered =
+          host_->Answered(name, *head, words, Sha256(words), world_.now_ms, world_.now_ms);
       if (!answered) refusals_.push_back(answered.error().message);
       Tick();
     } else if (const auto* ended = std::get_if<wire::Ended>(&message)) {
-      const auto study = study::StudyOf(submission_);
-      ASSERT_TRUE(site.gate->EndStudy(study->digest, ended->state).has_value());
+      if (site.agent) {
+        ASSERT_TRUE(site.agent->End(ended->state, world_.now_ms).has_value());
+      }
     } else if (const auto* restarted = std::get_if<wire::Restarted>(&message)) {
       const auto restart = site.agent->Restart(restarted->attempt, restarted->why);
       ASSERT_TRUE(restart.has_value()) << restart.error().message;
     }
   }
 
-  std::filesystem::path folder_;
+  std::unique_ptr<HostedWorld> own_;
+  HostedWorld& world_;
   study::Engine engine_ = study::MakeEngine();
   study::Submission submission_;
   Digest id_;
-  std::unique_ptr<coordinator::Store> store_;
   std::unique_ptr<coordinator::StudyHost> host_;
   std::map<std::string, Site> sites_;
   std::set<std::string> silent_;
@@ -373,7 +429,6 @@ class HostedFederation : public coordinator::Outbox {
   std::vector<std::string> refusals_;
   std::vector<std::string> errors_;
   std::map<std::string, std::vector<wire::ToSite>> told_;
-  std::int64_t now_ms_ = 1'000'000;
   std::uint64_t steps_ = 0;
   std::uint64_t idle_ = 0;
 };
