@@ -88,6 +88,7 @@ const std::map<std::string, std::set<std::string>>& Arrows() {
   static const std::map<std::string, std::set<std::string>> kArrows = [] {
     std::map<std::string, std::set<std::string>> arrows;
     arrows["base"] = {};
+    arrows["engine"] = {"base"};
     arrows["federation"] = arrows["identity"] = arrows["disk"] = arrows["program"] = {"base"};
     arrows["wire"] = {"federation", "base"};  // the target of federation/wire
     arrows["harmonization"] = arrows["learning"] = {"federation", "base"};
@@ -105,8 +106,8 @@ const std::map<std::string, std::set<std::string>>& Arrows() {
 }
 
 const std::set<std::string>& PureFolders() {
-  static const std::set<std::string> kPure = {"base",     "federation", "harmonization",
-                                              "identity", "learning",   "study"};
+  static const std::set<std::string> kPure = {"base",     "engine",   "federation", "harmonization",
+                                              "identity", "learning", "study"};
   return kPure;
 }
 

@@ -1,0 +1,178 @@
+#include "engine/grey_levels.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+namespace consilium::engine {
+namespace {
+
+constexpr std::array<Direction, 13> kDirections = {{{1, 0, 0},
+                                                    {0, 1, 0},
+                                                    {1, 1, 0},
+                                                    {-1, 1, 0},
+                                                    {0, 0, 1},
+                                                    {1, 0, 1},
+                                                    {-1, 0, 1},
+                                                    {0, 1, 1},
+                                                    {0, -1, 1},
+                                                    {1, 1, 1},
+                                                    {-1, 1, 1},
+                                                    {1, -1, 1},
+                                                    {-1, -1, 1}}};
+
+struct Box {
+  std::array<int, 3> first{}, last{};  // inclusive
+  bool empty = true;
+};
+
+Box BoundingBox(const Mask& mask) {
+  Box box;
+  std::size_t i = 0;
+  for (int z = 0; z < mask.grid.size[2]; ++z) {
+    for (int y = 0; y < mask.grid.size[1]; ++y) {
+      for (int x = 0; x < mask.grid.size[0]; ++x, ++i) {
+        if (mask.inside[i] == 0) continue;
+        const std::array<int, 3> at = {x, y, z};
+        for (std::size_t a = 0; a < 3; ++a) {
+          box.first[a] = box.empty ? at[a] : std::min(box.first[a], at[a]);
+          box.last[a] = box.empty ? at[a] : std::max(box.last[a], at[a]);
+        }
+        box.empty = false;
+      }
+    }
+  }
+  return box;
+}
+
+tl::unexpected<Error> TooMany(double count, double range, std::string_view what) {
+  return Fail(ErrorCode::kOutOfRange,
+              fmt::format("{} make {:.0f} grey levels of intensities that span {}, expected at "
+                          "most {}; widen the bins to {} or more",
+                          what, count, range, kGreyLevelsMax, range / kGreyLevelsMax));
+}
+
+}  // namespace
+
+std::span<const Direction> Directions3d() { return kDirections; }
+std::span<const Direction> Directions2d() { return std::span(kDirections).first(4); }
+
+Result<GreyLevels> Discretise(std::span<const double> intensities, const Discretisation& how) {
+  using Method = Discretisation::Method;
+  if (intensities.empty())
+    return Fail(ErrorCode::kInvalidArgument, "a region without a voxel has no grey levels");
+  const auto [low, high] = std::minmax_element(intensities.begin(), intensities.end());
+  const double minimum = *low, maximum = *high;
+  if (!std::all_of(intensities.begin(), intensities.end(),
+                   [](double x) { return std::isfinite(x); })) {
+    return Fail(ErrorCode::kInvalidArgument,
+                "an intensity in the region is not a finite number; repair or resegment the image");
+  }
+  GreyLevels result;
+  result.levels.reserve(intensities.size());
+  const auto put = [&](double level) {
+    const auto whole = static_cast<std::uint16_t>(level);
+    result.levels.push_back(whole);
+    result.count = std::max(result.count, static_cast<int>(whole));
+  };
+  if (how.method == Method::kNone) {
+    if (!(minimum >= 0.5)) {
+      return Fail(
+          ErrorCode::kInvalidArgument,
+          fmt::format("intensities are taken as grey levels and begin at {}, expected >= 1; "
+                      "name a bin width or a number of bins",
+                      minimum));
+    }
+    if (maximum >= kGreyLevelsMax + 0.5)
+      return TooMany(maximum, maximum, "intensities as they are");
+    for (const double x : intensities) put(std::floor(x + 0.5));
+    return result;
+  }
+  if (how.method == Method::kFixedBinNumber) {
+    if (how.bin_count < 1 || how.bin_count > kGreyLevelsMax) {
+      return Fail(ErrorCode::kInvalidArgument,
+                  fmt::format("bin_count = {}, must be 1 to {}", how.bin_count, kGreyLevelsMax));
+    }
+    for (const double x : intensities) {
+      const double part = maximum > minimum ? (x - minimum) / (maximum - minimum) : 0;
+      put(std::min(std::floor(how.bin_count * part) + 1, static_cast<double>(how.bin_count)));
+    }
+    result.count = maximum > minimum ? how.bin_count : 1;
+    return result;
+  }
+  if (!(how.bin_width > 0) || !std::isfinite(how.bin_width))
+    return Fail(ErrorCode::kInvalidArgument,
+                fmt::format("bin_width = {}, must be > 0", how.bin_width));
+  const double width = how.bin_width;
+  double lowest = how.lowest.value_or(minimum);
+  if (how.edges_at_multiples) lowest = std::floor(minimum / width) * width;
+  if (minimum < lowest) {
+    return Fail(ErrorCode::kInvalidArgument,
+                fmt::format("an intensity of {} lies below the first bin's edge {}; resegment the "
+                            "region to the same range first",
+                            minimum, lowest));
+  }
+  const double count = std::floor((maximum - lowest) / width) + 1;
+  if (count > kGreyLevelsMax)
+    return TooMany(count, maximum - lowest, fmt::format("bins of width {}", width));
+  for (const double x : intensities) {
+    put(how.edges_at_multiples ? std::floor(x / width) - std::floor(minimum / width) + 1
+                               : std::floor((x - lowest) / width) + 1);
+  }
+  return result;
+}
+
+std::vector<std::ptrdiff_t> NeighbourSteps(const LevelBox& levels, int distance, bool in_slice) {
+  std::vector<std::ptrdiff_t> steps;
+  const int deep = in_slice ? 0 : distance;
+  for (int z = -deep; z <= deep; ++z) {
+    for (int y = -distance; y <= distance; ++y) {
+      for (int x = -distance; x <= distance; ++x) {
+        if (x != 0 || y != 0 || z != 0) steps.push_back(levels.Step({x, y, z}));
+      }
+    }
+  }
+  return steps;
+}
+
+LevelBox::LevelBox(const Mask& mask, const GreyLevels& levels, int border)
+    : level_count_(levels.count), border_(border) {
+  const Box box = BoundingBox(mask);
+  if (box.empty) {
+    slice_begin_ = {0};
+    return;
+  }
+  origin_ = box.first;
+  std::array<int, 3> padded{};
+  for (std::size_t a = 0; a < 3; ++a) {
+    size_[a] = box.last[a] - box.first[a] + 1;
+    padded[a] = size_[a] + 2 * border;
+  }
+  const Grid inner{padded, {1, 1, 1}};
+  strides_ = {1, padded[0], static_cast<std::ptrdiff_t>(padded[0]) * padded[1]};
+  data_.assign(inner.voxel_count(), 0);
+  voxels_.reserve(levels.levels.size());
+  std::size_t next = 0;
+  for (int z = 0; z < size_[2]; ++z) {
+    slice_begin_.push_back(voxels_.size());
+    for (int y = 0; y < size_[1]; ++y) {
+      const std::size_t row = mask.grid.Index(box.first[0], box.first[1] + y, box.first[2] + z);
+      const std::size_t to = inner.Index(border, border + y, border + z);
+      for (std::size_t x = 0; x < static_cast<std::size_t>(size_[0]); ++x) {
+        if (mask.inside[row + x] == 0) continue;
+        data_[to + x] = levels.levels[next++];
+        voxels_.push_back(static_cast<std::uint32_t>(to + x));
+      }
+    }
+  }
+  slice_begin_.push_back(voxels_.size());
+}
+
+std::span<const std::uint32_t> LevelBox::voxels(int z) const {
+  const auto slice = static_cast<std::size_t>(z);
+  return std::span(voxels_).subspan(slice_begin_[slice],
+                                    slice_begin_[slice + 1] - slice_begin_[slice]);
+}
+
+}  // namespace consilium::engine

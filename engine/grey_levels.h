@@ -1,0 +1,98 @@
+// Grey levels of a region: intensities put into bins 1, 2, ..., which every texture is counted on.
+//
+// Notation: N_g levels, w bin width. Source: IBSI reference manual v11, "Intensity discretisation"
+// (fixed bin size Q3RU, fixed bin number K15C); PyRadiomics' edges: imageoperations.getBinEdges.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "base/result.h"
+#include "engine/grid.h"
+
+namespace consilium::engine {
+
+inline constexpr int kGreyLevelsMax = 65535;
+
+struct Discretisation {
+  enum class Method { kNone, kFixedBinSize, kFixedBinNumber };
+  Method method = Method::kFixedBinSize;
+  double bin_width = 25;  // kFixedBinSize; > 0
+  int bin_count = 32;     // kFixedBinNumber; 1 to kGreyLevelsMax
+  // kFixedBinSize: the lower edge of bin 1. None: the region's minimum (IBSI without a range to
+  // resegment to).
+  std::optional<double> lowest;
+  // kFixedBinSize: edges at multiples of the width from 0, bin 1 holds the region's minimum
+  // (PyRadiomics); `lowest` is not read.
+  bool edges_at_multiples = false;
+};
+
+// The level of each of the region's intensities [n], and N_g: the highest level.
+//   kNone            the intensity itself, rounded; must be >= 1
+//   kFixedBinSize    floor((x - lowest) / w) + 1
+//   kFixedBinNumber  floor(N (x - min) / (max - min)) + 1, the maximum in bin N; all 1 if flat
+// Errors: kInvalidArgument (no voxel, a width or number out of bounds, an intensity that is not
+// finite or below `lowest`), kOutOfRange (more than kGreyLevelsMax levels: says how wide bins must
+// be).
+struct GreyLevels {
+  std::vector<std::uint16_t> levels;  // [n], 1 to count
+  int count = 0;
+};
+[[nodiscard]] Result<GreyLevels> Discretise(std::span<const double> intensities,
+                                            const Discretisation& how);
+
+// An offset between voxels.
+struct Direction {
+  int x = 0, y = 0, z = 0;
+};
+// One of each pair of opposite offsets to the neighbours of a voxel: 13, or the 4 within a slice
+// (z = 0, first).
+[[nodiscard]] std::span<const Direction> Directions3d();
+[[nodiscard]] std::span<const Direction> Directions2d();
+
+class LevelBox;
+// Steps in a box's memory to every neighbour at Chebyshev distance <= `distance` (at most the box's
+// border), of the same slice only or of the volume.
+[[nodiscard]] std::vector<std::ptrdiff_t> NeighbourSteps(const LevelBox& levels, int distance,
+                                                         bool in_slice);
+
+// The levels of a region in its bounding box, with a border of zeros around it, so that whoever
+// looks at neighbours never leaves the memory. 0: outside the region.
+class LevelBox {
+ public:
+  // `levels` [n] of the voxels inside `mask`, in their order; `border` >= 1: the farthest
+  // neighbour that will be looked at.
+  LevelBox(const Mask& mask, const GreyLevels& levels, int border = 1);
+
+  [[nodiscard]] int level_count() const { return level_count_; }
+  [[nodiscard]] const std::array<int, 3>& size() const { return size_; }  // without the border
+  // Where the box begins in the mask's grid.
+  [[nodiscard]] const std::array<int, 3>& origin() const { return origin_; }
+  [[nodiscard]] int border() const { return border_; }
+  // Steps in memory along x, y, z.
+  [[nodiscard]] const std::array<std::ptrdiff_t, 3>& strides() const { return strides_; }
+  [[nodiscard]] std::ptrdiff_t Step(const Direction& by) const {
+    return by.x * strides_[0] + by.y * strides_[1] + by.z * strides_[2];
+  }
+  [[nodiscard]] const std::uint16_t* data() const { return data_.data(); }
+  [[nodiscard]] std::size_t padded_count() const { return data_.size(); }
+  // Where the region's voxels are in data(), ascending; those of slice z alone.
+  [[nodiscard]] std::span<const std::uint32_t> voxels() const { return voxels_; }
+  [[nodiscard]] std::span<const std::uint32_t> voxels(int z) const;
+
+ private:
+  std::array<int, 3> size_{};
+  std::array<std::ptrdiff_t, 3> strides_{};
+  std::vector<std::uint16_t> data_;
+  std::vector<std::uint32_t> voxels_;
+  std::vector<std::size_t> slice_begin_;  // [slices + 1] in voxels_
+  int level_count_ = 0;
+  std::array<int, 3> origin_{};
+  int border_ = 1;
+};
+
+}  // namespace consilium::engine

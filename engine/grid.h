@@ -1,0 +1,46 @@
+// Voxels in space: how many along each axis, and how far apart.
+//
+// x varies fastest in memory, then y, then z. Slices are planes of one z; "2D" features are taken
+// slice by slice. Where an image lies in the patient is the reader's business: features do not
+// depend on it.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+namespace consilium::engine {
+
+struct Grid {
+  std::array<int, 3> size{};                  // voxels along x, y, z; each >= 0
+  std::array<double, 3> spacing_mm{1, 1, 1};  // between centres; each > 0
+
+  [[nodiscard]] std::size_t voxel_count() const {
+    return static_cast<std::size_t>(size[0]) * static_cast<std::size_t>(size[1]) *
+           static_cast<std::size_t>(size[2]);
+  }
+  [[nodiscard]] std::size_t Index(int x, int y, int z) const {
+    return (static_cast<std::size_t>(z) * static_cast<std::size_t>(size[1]) +
+            static_cast<std::size_t>(y)) *
+               static_cast<std::size_t>(size[0]) +
+           static_cast<std::size_t>(x);
+  }
+  [[nodiscard]] double voxel_volume_mm3() const {
+    return spacing_mm[0] * spacing_mm[1] * spacing_mm[2];
+  }
+  friend bool operator==(const Grid&, const Grid&) = default;
+};
+
+struct Image {
+  Grid grid;
+  std::vector<double> values;  // [voxel_count]
+};
+
+// A region of interest: which voxels belong to it.
+struct Mask {
+  Grid grid;
+  std::vector<std::uint8_t> inside;  // [voxel_count], 0 or 1
+};
+
+}  // namespace consilium::engine
