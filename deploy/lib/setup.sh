@@ -15,7 +15,7 @@ export npm_config_cache="${npm_config_cache:-$root/build/npm-cache}"
 # `cmake --preset release && cmake --build --preset release` works after either.
 packages=(
   g++ cmake ninja-build ccache pkg-config ca-certificates curl openssl
-  libeigen3-dev libfmt-dev libexpected-dev libyaml-cpp-dev nlohmann-json3-dev libcli11-dev
+  libeigen3-dev libqhull-dev libfmt-dev libexpected-dev libyaml-cpp-dev nlohmann-json3-dev libcli11-dev
   libssl-dev libsodium-dev libgrpc++-dev libprotobuf-dev protobuf-compiler protobuf-compiler-grpc
   libsqlitecpp-dev libsqlite3-dev libspdlog-dev
   libgtest-dev librapidcheck-dev libbenchmark-dev

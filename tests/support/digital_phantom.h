@@ -40,7 +40,8 @@ inline DigitalPhantom MakeDigitalPhantom() {
   phantom.image.grid = phantom.mask.grid = {{5, 4, 4}, {2, 2, 2}};
   for (const char voxel : kVoxels) {
     const bool inside = voxel != '.';
-    phantom.image.values.push_back(inside ? voxel - '0' : 1);
+    const bool bright = phantom.image.values.size() == 52;  // a hole in the third slice
+    phantom.image.values.push_back(inside ? voxel - '0' : bright ? 9 : 1);
     phantom.mask.inside.push_back(inside ? 1 : 0);
     if (inside) phantom.inside.push_back(voxel - '0');
   }
