@@ -99,6 +99,10 @@ TEST(House, GrpcEndsInTheEdges) {
   Hold(CheckStubs, [](const SourceFile& file) { return IsCode(file) && InSourceFolder(file); });
 }
 
+TEST(House, ItkEndsInItsFolder) {
+  Hold(CheckItk, [](const SourceFile& file) { return IsCode(file); });
+}
+
 TEST(House, NoReportedNumberPassesLibm) {
   Hold(CheckPortableMath,
        [](const SourceFile& file) { return IsCode(file) && InSourceFolder(file); });

@@ -31,6 +31,7 @@ std::vector<std::string_view> Lines(std::string_view text) {
 }
 
 std::string Folder(std::string_view path) {
+  if (path.substr(0, 11) == "engine/itk/") return "engine_itk";
   const auto slash = path.find('/');
   return slash == std::string_view::npos ? std::string() : std::string(path.substr(0, slash));
 }
@@ -89,6 +90,7 @@ const std::map<std::string, std::set<std::string>>& Arrows() {
     std::map<std::string, std::set<std::string>> arrows;
     arrows["base"] = {};
     arrows["engine"] = {"base"};
+    arrows["engine_itk"] = {"engine", "base"};  // the target of engine/itk
     arrows["federation"] = arrows["identity"] = arrows["disk"] = arrows["program"] = {"base"};
     arrows["wire"] = {"federation", "base"};  // the target of federation/wire
     arrows["harmonization"] = arrows["learning"] = {"federation", "base"};
@@ -207,6 +209,19 @@ std::vector<std::string> CheckStubs(std::string_view path, std::string_view text
     if (!stubs && !StartsWith(include->name, "grpc")) continue;
     wrong.push_back(
         At(path, i, fmt::format("includes <{}>: gRPC ends in {}", include->name, Listed(kEdges))));
+  }
+  return wrong;
+}
+
+std::vector<std::string> CheckItk(std::string_view path, std::string_view text) {
+  std::vector<std::string> wrong;
+  if (Folder(path) == "engine_itk" && path.ends_with(".cpp")) return wrong;
+  const auto lines = Lines(text);
+  for (std::size_t i = 0; i < lines.size(); ++i) {
+    const auto include = ReadInclude(lines[i]);
+    if (!include || include->quoted || !StartsWith(include->name, "itk")) continue;
+    wrong.push_back(
+        At(path, i, fmt::format("includes <{}>: ITK ends in engine/itk's .cpp", include->name)));
   }
   return wrong;
 }

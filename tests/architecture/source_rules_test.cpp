@@ -88,6 +88,16 @@ TEST(Stubs, AnyOtherFileThanAnEdgeIsRefused) {
   EXPECT_TRUE(CheckStubs("console/render.cpp", "#include <consilium/v1/consilium.pb.h>\n").empty());
 }
 
+TEST(Itk, AnyOtherFileThanItsFoldersIsRefused) {
+  constexpr std::string_view kReader = "#include <itkNrrdImageIO.h>\n";
+  EXPECT_TRUE(CheckItk("engine/itk/read_image.cpp", kReader).empty());
+  EXPECT_EQ(CheckItk("engine/itk/read_image.h", kReader).size(), 1U);
+  EXPECT_EQ(CheckItk("engine/surface.cpp", kReader).size(), 1U);
+  EXPECT_TRUE(CheckItk("tests/a.cpp", "#include \"engine/itk/read_image.h\"\n").empty());
+  EXPECT_TRUE(CheckArrows("engine/itk/a.cpp", "#include \"engine/grid.h\"\n").empty());
+  EXPECT_EQ(CheckArrows("engine/a.cpp", "#include \"engine/itk/read_image.h\"\n").size(), 1U);
+}
+
 TEST(PortableMath, EveryWayToLibmIsFound) {
   for (const char* code :
        {"y = std::exp(x);", "y = exp(x);", "y = ::log (x);", "return pow(x, 2);", "f = std::sin;",

@@ -3,17 +3,14 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
-#include <map>
 #include <nlohmann/json.hpp>
-#include <set>
 #include <string>
 
 #include "engine/glcm.h"
-#include "engine/intensity.h"
-#include "engine/local_intensity.h"
-#include "engine/morphology.h"
+#include "engine/ibsi.h"
 #include "engine/ngtdm.h"
 #include "engine/runs_and_zones.h"
+#include "tests/conformance/radiomics/ibsi1_values.h"
 #include "tests/support/digital_phantom.h"
 #include "tests/support/reference_data.h"
 
@@ -22,12 +19,9 @@ namespace {
 
 using Json = nlohmann::json;
 using testing::MakeDigitalPhantom;
-using testing_support::Number;
 using testing_support::ReadShared;
-using testing_support::ReadSharedCsv;
 
 const std::string kMatrices = "reference/radiomics/ibsi1_digital_phantom_matrices.json";
-const std::string kValues = "reference/radiomics/ibsi1_reference.csv";
 
 GreyLevels LevelsOf(const testing::DigitalPhantom& phantom) {
   Discretisation as_they_are;
@@ -121,80 +115,16 @@ TEST(DigitalPhantom, AllPrintedMatrices) {
   EXPECT_EQ(compared, 88);
 }
 
-double ToThreeDigits(double x) {
-  if (x == 0 || !std::isfinite(x)) return x;
-  return std::stod(fmt::format("{:.3g}", x));
-}
-
-// Every value of ours by "family code aggregation".
-std::map<std::string, double> OurValues() {
-  const auto phantom = MakeDigitalPhantom();
-  const GreyLevels levels = LevelsOf(phantom);
-  const LevelBox box(phantom.mask, levels);
-  std::map<std::string, double> values;
-  const auto put = [&](const std::string& family, const std::string& aggregation) {
-    return [&values, family, aggregation](const FeatureName& name, const double& value) {
-      values[fmt::format("{} {} {}", family, name.ibsi, aggregation)] = value;
-    };
-  };
-  const auto shape = Morphology(phantom.image, phantom.mask, phantom.mask);
-  EXPECT_TRUE(shape.has_value());
-  MorphologyFeatures::Visit(*shape, put("morphology", ""));
-  LocalIntensityFeatures::Visit(LocalIntensity(phantom.image, phantom.mask),
-                                put("local_intensity", ""));
-  IntensityFeatures::Visit(IntensityStatistics(phantom.inside), put("intensity_statistics", ""));
-  HistogramFeatures::Visit(IntensityHistogram(levels), put("intensity_histogram", ""));
-  VolumeHistogramFeatures::Visit(IntensityVolumeHistogram(levels.levels, levels.count, 1, 1),
-                                 put("intensity_volume_histogram", ""));
-  const std::map<std::string, Aggregation> of_directions = {
-      {"2D:avg", Aggregation::k2dAverage},
-      {"2D:mrg", Aggregation::k2dMerge},
-      {"2.5D:dmrg", Aggregation::k25dDirectionMerge},
-      {"2.5D:vmrg", Aggregation::k25dMerge},
-      {"3D:avg", Aggregation::k3dAverage},
-      {"3D:mrg", Aggregation::k3dMerge}};
-  for (const auto& [name, how] : of_directions) {
-    GlcmFeatures::Visit(Glcm(box, how), put("glcm", name));
-    VisitAs(Glrlm(box, how), GlrlmNames(), put("glrlm", name));
-  }
-  const std::map<std::string, Aggregation> others = {{"2D", Aggregation::k2dAverage},
-                                                     {"2.5D", Aggregation::k25dMerge},
-                                                     {"3D", Aggregation::k3dMerge}};
-  for (const auto& [name, how] : others) {
-    const ZoneFeatures zones = Glszm(box, phantom.mask, how);
-    VisitAs(zones.glszm, GlszmNames(), put("glszm", name));
-    VisitAs(zones.gldzm, GldzmNames(), put("gldzm", name));
-    VisitAs(Ngldm(box, how), NgldmNames(), put("ngldm", name));
-    NgtdmFeatures::Visit(Ngtdm(box, how), put("ngtdm", name));
-  }
-  return values;
-}
-
 TEST(DigitalPhantom, EveryValue) {
-  CONSILIUM_NEEDS_SHARED(kValues);
-  const auto table = ReadSharedCsv(kValues);
-  const auto ours = OurValues();
-  const auto cell = [&](std::size_t row, const std::string& column) {
-    return std::string(table.Cell(row, *table.Column(column)));
-  };
-  int compared = 0;
-  for (std::size_t row = 0; row < table.row_count(); ++row) {
-    const std::string family = cell(row, "family");
-    if (cell(row, "config") != "digital" || cell(row, "value").empty()) continue;
-    const std::string parameter = cell(row, "ibsi_code_param");
-    const std::string key =
-        fmt::format("{} {}{} {}", family, cell(row, "ibsi_code"),
-                    parameter.empty() ? "" : ":" + parameter, cell(row, "aggregation"));
-    const auto found = ours.find(key);
-    ASSERT_NE(found, ours.end()) << key << " is missing";
-    const double expected = Number(table, row, "value");
-    EXPECT_LE(std::abs(ToThreeDigits(found->second) - expected),
-              Number(table, row, "tolerance") + 1e-9 * std::abs(expected))
-        << key << " " << cell(row, "feature_name") << ": " << found->second << ", expected "
-        << expected;
-    ++compared;
-  }
-  EXPECT_EQ(compared, 482);
+  CONSILIUM_NEEDS_SHARED(kIbsi1Values);
+  const auto phantom = MakeDigitalPhantom();
+  IbsiSettings settings;
+  settings.discretisation.method = Discretisation::Method::kNone;
+  const auto region = Prepare(phantom.image, phantom.mask, settings);
+  ASSERT_TRUE(region.has_value()) << region.error().message;
+  const auto features = IbsiFeatures(*region, settings);
+  ASSERT_TRUE(features.has_value()) << features.error().message;
+  EXPECT_EQ(CompareWithIbsi1("digital", *features), 482);
 }
 
 }  // namespace

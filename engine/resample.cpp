@@ -1,0 +1,187 @@
+#include "engine/resample.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <vector>
+
+namespace consilium::engine {
+namespace {
+
+constexpr double kVoxelsMax = 2147483648.0;
+constexpr double kHalfLess = 0.5 - 1e-6;
+
+// Some old voxels of a line, and their weights.
+struct Taps {
+  std::array<int, 4> at{};
+  std::array<double, 4> weight{};
+  int count = 0;
+};
+
+int Mirrored(int i, int n) {
+  if (n == 1) return 0;
+  const int period = 2 * (n - 1);
+  i = ((i % period) + period) % period;
+  return i < n ? i : period - i;
+}
+
+Taps TapsAt(double position, int n, Interpolation how) {
+  Taps taps;
+  const auto add = [&](int at, double weight) {
+    taps.at[static_cast<std::size_t>(taps.count)] = at;
+    taps.weight[static_cast<std::size_t>(taps.count++)] = weight;
+  };
+  const int last = n - 1;
+  if (how == Interpolation::kNearest) {
+    add(std::clamp(static_cast<int>(std::floor(position + 0.5)), 0, last), 1);
+    return taps;
+  }
+  const double below = std::floor(position), part = position - below;
+  const auto i = static_cast<int>(below);
+  if (how == Interpolation::kLinear) {
+    add(std::clamp(i, 0, last), 1 - part);
+    add(std::clamp(i + 1, 0, last), part);
+    return taps;
+  }
+  const double rest = 1 - part;
+  add(Mirrored(i - 1, n), rest * rest * rest / 6);
+  add(Mirrored(i, n), 2.0 / 3 - part * part * (2 - part) / 2);
+  add(Mirrored(i + 1, n), 2.0 / 3 - rest * rest * (2 - rest) / 2);
+  add(Mirrored(i + 2, n), part * part * part / 6);
+  return taps;
+}
+
+// Values to coefficients of cubic B-splines through them, on one line of `n` at `stride`; mirrored
+// at both ends (Unser 1999, box 2).
+void ToCoefficients(double* line, int n, std::ptrdiff_t stride) {
+  if (n == 1) return;
+  const double pole = std::sqrt(3.0) - 2;
+  const auto at = [&](int i) -> double& { return line[i * stride]; };
+  for (int i = 0; i < n; ++i) at(i) *= 6;
+  // The sum over the mirrored line before the first value, whose period is 2 n - 2.
+  double sum = 0, power = 1;
+  for (int i = 0; i < 2 * n - 2; ++i) {
+    sum += power * at(Mirrored(i, n));
+    power *= pole;
+    if (std::abs(power) < 1e-18) break;
+  }
+  at(0) = sum / (1 - power);
+  for (int i = 1; i < n; ++i) at(i) += pole * at(i - 1);
+  at(n - 1) = pole / (pole * pole - 1) * (at(n - 1) + pole * at(n - 2));
+  for (int i = n - 2; i >= 0; --i) at(i) = pole * (at(i + 1) - at(i));
+}
+
+std::array<std::ptrdiff_t, 3> StridesOf(const Grid& grid) {
+  return {1, grid.size[0], static_cast<std::ptrdiff_t>(grid.size[0]) * grid.size[1]};
+}
+
+// Old positions, in old voxels, of the new voxels along an axis.
+std::vector<double> PositionsAlong(std::size_t axis, const Grid& from, const Grid& to,
+                                   GridAlignment alignment) {
+  const double ratio = to.spacing_mm[axis] / from.spacing_mm[axis];
+  const int n = from.size[axis], m = to.size[axis];
+  std::vector<double> positions;
+  for (int i = 0; i < m; ++i) {
+    positions.push_back(alignment == GridAlignment::kCentres
+                            ? (n - 1) / 2.0 + (i - (m - 1) / 2.0) * ratio
+                            : (i + 0.5) * ratio - 0.5);
+  }
+  return positions;
+}
+
+// `image` with new voxels along one axis.
+Image AlongAxis(const Image& image, std::size_t axis, const Grid& to,
+                const std::vector<double>& positions, Interpolation how) {
+  Image old = image;
+  const auto strides = StridesOf(old.grid);
+  const int n = old.grid.size[axis];
+  const std::size_t u = (axis + 1) % 3, v = (axis + 2) % 3;
+  const auto for_each_line = [&](const Grid& grid, const auto& work) {
+    for (int j = 0; j < grid.size[v]; ++j) {
+      for (int i = 0; i < grid.size[u]; ++i) work(i, j);
+    }
+  };
+  if (how == Interpolation::kCubicSpline) {
+    for_each_line(old.grid, [&](int i, int j) {
+      ToCoefficients(&old.values[static_cast<std::size_t>(i * strides[u] + j * strides[v])], n,
+                     strides[axis]);
+    });
+  }
+  std::vector<Taps> taps;
+  for (const double position : positions) taps.push_back(TapsAt(position, n, how));
+  Image result;
+  result.grid = old.grid;
+  result.grid.size[axis] = to.size[axis];
+  result.grid.spacing_mm[axis] = to.spacing_mm[axis];
+  result.values.resize(result.grid.voxel_count());
+  const auto new_strides = StridesOf(result.grid);
+  for_each_line(result.grid, [&](int i, int j) {
+    const double* line = &old.values[static_cast<std::size_t>(i * strides[u] + j * strides[v])];
+    double* put = &result.values[static_cast<std::size_t>(i * new_strides[u] + j * new_strides[v])];
+    for (const Taps& one : taps) {
+      double sum = 0;
+      for (std::size_t t = 0; t < static_cast<std::size_t>(one.count); ++t)
+        sum += one.weight[t] * line[one.at[t] * strides[axis]];
+      *put = sum;
+      put += new_strides[axis];
+    }
+  });
+  return result;
+}
+
+}  // namespace
+
+Result<Grid> ResampledGrid(const Grid& grid, const Resampling& how) {
+  Grid to = grid;
+  double voxels = 1;
+  for (std::size_t axis = 0; axis < 3; ++axis) {
+    const double spacing = how.spacing_mm[axis];
+    if (!(spacing >= 0) || !std::isfinite(spacing)) {
+      return Fail(ErrorCode::kInvalidArgument,
+                  fmt::format("new spacing along axis {} is {} mm, must be > 0, or 0 to keep it",
+                              axis, spacing));
+    }
+    if (spacing > 0) {
+      constexpr double kRounding = 1e-9;  // 100 x 0.7 mm are 35 voxels of 2 mm, not 36
+      const double size = std::ceil(grid.size[axis] * grid.spacing_mm[axis] / spacing - kRounding);
+      voxels *= size;
+      if (voxels >= kVoxelsMax) {
+        return Fail(ErrorCode::kOutOfRange,
+                    fmt::format("voxels of {} mm make an image of more than 2^31 of them; take "
+                                "larger ones",
+                                fmt::join(how.spacing_mm, " x ")));
+      }
+      to.size[axis] = std::max(1, static_cast<int>(size));
+      to.spacing_mm[axis] = spacing;
+    } else {
+      voxels *= grid.size[axis];
+    }
+  }
+  return to;
+}
+
+Result<Image> Resample(const Image& image, const Resampling& how) {
+  const auto to = ResampledGrid(image.grid, how);
+  CONSILIUM_TRY(to);
+  Image result = image;
+  for (std::size_t axis = 0; axis < 3; ++axis) {
+    if (how.spacing_mm[axis] == 0) continue;
+    result = AlongAxis(result, axis, *to, PositionsAlong(axis, image.grid, *to, how.alignment),
+                       how.interpolation);
+  }
+  return result;
+}
+
+Result<Mask> Resample(const Mask& mask, const Resampling& how) {
+  Image as_image{mask.grid, std::vector<double>(mask.inside.begin(), mask.inside.end())};
+  const auto resampled = Resample(as_image, how);
+  CONSILIUM_TRY(resampled);
+  Mask result{resampled->grid, {}};
+  result.inside.reserve(resampled->values.size());
+  for (const double value : resampled->values) result.inside.push_back(value >= kHalfLess ? 1 : 0);
+  return result;
+}
+
+}  // namespace consilium::engine
