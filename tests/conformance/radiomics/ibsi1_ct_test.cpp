@@ -1,7 +1,9 @@
 // The CT of the IBSI, configurations A to E, against the reference values.
 #include <gtest/gtest.h>
 
+#include "engine/grey_levels.h"
 #include "engine/ibsi.h"
+#include "engine/intensity.h"
 #include "engine/itk/read_image.h"
 #include "tests/conformance/radiomics/ibsi1_values.h"
 #include "tests/support/reference_data.h"
@@ -51,6 +53,43 @@ IbsiSettings Configuration(char letter) {
   return s;
 }
 
+// What the reference's diagnostics say of an image and of its masks, by their tags.
+class Diagnostics {
+ public:
+  void OfImage(const std::string& stage, const Image& image) {
+    Sizes("img_dim", stage, image.grid.size);
+    Sizes("vox_dim", stage, image.grid.spacing_mm);
+    Intensities("", stage, image.values);
+  }
+  void OfRegion(const std::string& stage, const Image& image, const Mask& intensity,
+                const Mask& morphological) {
+    Sizes("int_mask_dim", stage, intensity.grid.size);
+    for (const auto& [name, mask] :
+         {std::pair("int_mask", &intensity), std::pair("morph_mask", &morphological)}) {
+      const LevelBox box(*mask, {std::vector<std::uint16_t>(mask->inside.size(), 1), 1});
+      Sizes(std::string(name) + "_bb_dim", stage, box.size());
+      values[fmt::format("{}_vox_count_{}", name, stage)] =
+          static_cast<double>(box.voxels().size());
+    }
+    Intensities("int_mask_", stage, IntensitiesOf(image, intensity));
+  }
+  std::map<std::string, double> values;
+
+ private:
+  template <typename Numbers>
+  void Sizes(const std::string& what, const std::string& stage, const Numbers& numbers) {
+    for (std::size_t axis = 0; axis < 3; ++axis)
+      values[fmt::format("{}_{}_{}", what, "xyz"[axis], stage)] = numbers[axis];
+  }
+  void Intensities(const std::string& what, const std::string& stage,
+                   const std::vector<double>& all) {
+    const IntensityFeatures f = IntensityStatistics(all);
+    values[fmt::format("{}mean_int_{}", what, stage)] = f.mean;
+    values[fmt::format("{}min_int_{}", what, stage)] = f.minimum;
+    values[fmt::format("{}max_int_{}", what, stage)] = f.maximum;
+  }
+};
+
 class IbsiCt : public ::testing::TestWithParam<char> {};
 
 TEST_P(IbsiCt, EveryValue) {
@@ -59,6 +98,17 @@ TEST_P(IbsiCt, EveryValue) {
   const IbsiSettings settings = Configuration(GetParam());
   const auto region = Prepare(kCt.image, kCt.mask, settings);
   ASSERT_TRUE(region.has_value()) << region.error().message;
+  Diagnostics diagnostics;
+  IbsiSettings only_resampled = settings;
+  only_resampled.resegmentation = {};
+  const auto resampled = Prepare(kCt.image, kCt.mask, only_resampled);
+  ASSERT_TRUE(resampled.has_value()) << resampled.error().message;
+  diagnostics.OfImage("init_img", kCt.image);
+  diagnostics.OfImage("interp_img", region->image);
+  diagnostics.OfRegion("init_roi", kCt.image, kCt.mask, kCt.mask);
+  diagnostics.OfRegion("interp_roi", region->image, resampled->intensity, region->morphological);
+  diagnostics.OfRegion("reseg_roi", region->image, region->intensity, region->morphological);
+  EXPECT_EQ(CompareDiagnostics(std::string(1, GetParam()), diagnostics.values), 60);
   const auto features = IbsiFeatures(*region, settings);
   ASSERT_TRUE(features.has_value()) << features.error().message;
   EXPECT_EQ(CompareWithIbsi1(std::string(1, GetParam()), *features), GetParam() < 'C' ? 346 : 210);

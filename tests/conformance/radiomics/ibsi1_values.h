@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <map>
 #include <string>
@@ -21,26 +22,19 @@ inline double ToThreeDigits(double x) {
   return std::stod(fmt::format("{:.3g}", x));
 }
 
-// Every value with consensus of a configuration but the diagnostics: how many there were. Both are
-// compared with three significant digits, within the reference's tolerance.
-inline int CompareWithIbsi1(const std::string& config, const std::vector<IbsiFeature>& features) {
+// Rows of a configuration, each by what names it, against `ours`: how many there were. Both are
+// compared with three significant digits (counts as they are), within the reference's tolerance.
+template <typename KeyOf, typename IsMeant>
+int CompareRows(const std::string& config, const std::map<std::string, double>& ours,
+                const IsMeant& is_meant, const KeyOf& key_of) {
   const auto table = testing_support::ReadSharedCsv(kIbsi1Values);
-  std::map<std::string, double> ours;
-  for (const IbsiFeature& one : features)
-    ours[fmt::format("{} {} {}", one.family, one.name.ibsi, one.aggregation)] = one.value;
-  const auto cell = [&](std::size_t row, const std::string& column) {
-    return std::string(table.Cell(row, *table.Column(column)));
-  };
   int compared = 0;
   for (std::size_t row = 0; row < table.row_count(); ++row) {
-    const std::string family = cell(row, "family");
-    if (cell(row, "config") != config || cell(row, "value").empty() ||
-        family.starts_with("diagnostics"))
-      continue;
-    const std::string parameter = cell(row, "ibsi_code_param");
-    const std::string key =
-        fmt::format("{} {}{} {}", family, cell(row, "ibsi_code"),
-                    parameter.empty() ? "" : ":" + parameter, cell(row, "aggregation"));
+    const auto cell = [&](const std::string& column) {
+      return std::string(table.Cell(row, *table.Column(column)));
+    };
+    if (cell("config") != config || cell("value").empty() || !is_meant(cell("family"))) continue;
+    const std::string key = key_of(cell);
     const auto found = ours.find(key);
     if (found == ours.end()) {
       ADD_FAILURE() << config << ": " << key << " is missing";
@@ -48,13 +42,36 @@ inline int CompareWithIbsi1(const std::string& config, const std::vector<IbsiFea
     }
     const double expected = testing_support::Number(table, row, "value"),
                  tolerance = testing_support::Number(table, row, "tolerance");
-    EXPECT_LE(std::abs(ToThreeDigits(found->second) - expected),
+    const double value = std::abs(expected) >= 1000 ? found->second : ToThreeDigits(found->second);
+    EXPECT_LE(std::min(std::abs(value - expected), std::abs(ToThreeDigits(value) - expected)),
               tolerance + 1e-9 * std::abs(expected))
-        << config << ": " << key << " " << cell(row, "feature_name") << ": " << found->second
+        << config << ": " << key << " " << cell("feature_name") << ": " << found->second
         << ", expected " << expected << " +- " << tolerance;
     ++compared;
   }
   return compared;
+}
+
+// Every value with consensus but the diagnostics.
+inline int CompareWithIbsi1(const std::string& config, const std::vector<IbsiFeature>& features) {
+  std::map<std::string, double> ours;
+  for (const IbsiFeature& one : features)
+    ours[fmt::format("{} {} {}", one.family, one.name.ibsi, one.aggregation)] = one.value;
+  return CompareRows(
+      config, ours, [](const std::string& family) { return !family.starts_with("diagnostics"); },
+      [](const auto& cell) {
+        const std::string parameter = cell("ibsi_code_param");
+        return fmt::format("{} {}{} {}", cell("family"), cell("ibsi_code"),
+                           parameter.empty() ? "" : ":" + parameter, cell("aggregation"));
+      });
+}
+
+// Sizes, counts and intensities of the image and its masks after every step, by tag.
+inline int CompareDiagnostics(const std::string& config,
+                              const std::map<std::string, double>& ours) {
+  return CompareRows(
+      config, ours, [](const std::string& family) { return family.starts_with("diagnostics"); },
+      [](const auto& cell) { return cell("tag"); });
 }
 
 }  // namespace consilium::engine
