@@ -1,9 +1,14 @@
 #include "engine/convex_hull.h"
 
+#include <fmt/format.h>
 #include <libqhull_r/qhull_ra.h>
 
 #include <algorithm>
 #include <cmath>
+#include <cstdio>
+#include <cstdlib>
+#include <string>
+#include <string_view>
 
 namespace consilium::engine {
 
@@ -12,11 +17,16 @@ Result<ConvexHull> ConvexHullOf(std::span<const Point> points) {
   coordinates.reserve(3 * points.size());
   for (const Point& point : points)
     coordinates.insert(coordinates.end(), point.begin(), point.end());
+  // What Qhull says goes to memory: it would write to the terminal.
+  char* words = nullptr;
+  std::size_t word_bytes = 0;
+  FILE* said = open_memstream(&words, &word_bytes);
+  CONSILIUM_CHECK(said != nullptr, "a stream in memory can be opened");
   qhT state;
-  qh_zero(&state, nullptr);
+  qh_zero(&state, said);
   char command[] = "qhull Qt FA";  // triangles; area and volume
   const int failed = qh_new_qhull(&state, 3, static_cast<int>(points.size()), coordinates.data(),
-                                  False, command, nullptr, nullptr);
+                                  False, command, nullptr, said);
   ConvexHull hull;
   if (failed == 0) {
     qh_getarea(&state, state.facet_list);
@@ -30,8 +40,13 @@ Result<ConvexHull> ConvexHullOf(std::span<const Point> points) {
   qh_freeqhull(&state, !qh_ALL);
   int kept = 0, blocks = 0;
   qh_memfreeshort(&state, &kept, &blocks);
-  if (failed != 0)
-    return Fail(ErrorCode::kInvalidArgument, "a convex hull needs four points that span a volume");
+  std::fclose(said);
+  const std::string why(words, std::min(word_bytes, std::string_view(words).find('\n')));
+  std::free(words);
+  if (failed != 0) {
+    return Fail(ErrorCode::kInvalidArgument,
+                fmt::format("a convex hull needs four points that span a volume: {}", why));
+  }
   std::sort(hull.vertices.begin(), hull.vertices.end());
   return hull;
 }

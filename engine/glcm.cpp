@@ -1,5 +1,6 @@
 #include "engine/glcm.h"
 
+#include <Eigen/Eigenvalues>
 #include <algorithm>
 #include <cmath>
 
@@ -125,6 +126,33 @@ GlcmFeatures FeaturesOf(const CooccurrenceCounts& counts) {
   f.information_correlation_2 =
       std::sqrt(std::max(0.0, 1 - Exp(-2 * (2 * marginal_entropy - entropy))));
   return f;
+}
+
+double MaximalCorrelationOf(const CooccurrenceCounts& counts) {
+  if (counts.empty()) return kUndefined;
+  std::vector<int> present;
+  std::vector<double> marginal;
+  for (int i = 1; i <= counts.level_count(); ++i) {
+    std::uint64_t sum = 0;
+    for (int j = 1; j <= counts.level_count(); ++j) sum += counts.At(i, j);
+    if (sum == 0) continue;
+    present.push_back(i);
+    marginal.push_back(static_cast<double>(sum));
+  }
+  const auto n = static_cast<Eigen::Index>(present.size());
+  if (n < 2) return 1;
+  Eigen::MatrixXd scaled(n, n);
+  for (Eigen::Index i = 0; i < n; ++i) {
+    for (Eigen::Index j = 0; j < n; ++j) {
+      const auto a = static_cast<std::size_t>(i), b = static_cast<std::size_t>(j);
+      scaled(i, j) = static_cast<double>(counts.At(present[a], present[b])) /
+                     std::sqrt(marginal[a] * marginal[b]);
+    }
+  }
+  const Eigen::SelfAdjointEigenSolver<Eigen::MatrixXd> eigen(scaled, Eigen::EigenvaluesOnly);
+  Eigen::VectorXd sizes = eigen.eigenvalues().cwiseAbs();
+  std::sort(sizes.begin(), sizes.end());
+  return sizes[n - 2];
 }
 
 GlcmFeatures Glcm(const LevelBox& levels, Aggregation how, int distance) {

@@ -88,6 +88,11 @@ struct GlcmFeatures : Averaged<GlcmFeatures> {
 // where all levels are one (0 / 0).
 [[nodiscard]] GlcmFeatures FeaturesOf(const CooccurrenceCounts& counts);
 
+// The maximal correlation coefficient: the second largest singular value of p(i, j) / sqrt(p_i p_j)
+// (Haralick 1973, feature 14; PyRadiomics' MCC; no part of the IBSI's). 1 where all levels are one;
+// NaN if empty.
+[[nodiscard]] double MaximalCorrelationOf(const CooccurrenceCounts& counts);
+
 // Of a region. `distance` >= 1, at most the box's border.
 [[nodiscard]] GlcmFeatures Glcm(const LevelBox& levels, Aggregation how, int distance = 1);
 

@@ -32,6 +32,16 @@ void ForEachInside(const Mask& mask, const Work& work) {
   }
 }
 
+// The mean of the voxels' centres, and how many they are.
+Eigen::Vector3d CentreOf(const Mask& mask, double& voxels) {
+  Eigen::Vector3d sum = Eigen::Vector3d::Zero();
+  ForEachInside(mask, [&](const Eigen::Vector3d& at, std::size_t) {
+    ++voxels;
+    sum += at;
+  });
+  return voxels > 0 ? Eigen::Vector3d(sum / voxels) : sum;
+}
+
 double CubeRoot(double x) { return x > 0 ? Exp(Log(x) / 3) : 0; }
 
 // Area of the ellipsoid with semi-axes a >= b >= c > 0, by Legendre polynomials of
@@ -52,25 +62,11 @@ double EllipsoidArea(double a, double b, double c) {
 
 }  // namespace
 
-Result<MorphologyFeatures> Morphology(const Image& image, const Mask& morphological,
-                                      const Mask& intensity, const MorphologyOptions& options) {
-  if (image.grid != morphological.grid || image.grid != intensity.grid)
-    return Fail(ErrorCode::kInvalidArgument, "image and masks lie on different grids");
-  double voxels = 0, intensity_voxels = 0, intensity_sum = 0;
-  Eigen::Vector3d centre = Eigen::Vector3d::Zero(), weighted = Eigen::Vector3d::Zero();
-  ForEachInside(morphological, [&](const Eigen::Vector3d& at, std::size_t) {
-    ++voxels;
-    centre += at;
-  });
-  ForEachInside(intensity, [&](const Eigen::Vector3d& at, std::size_t i) {
-    ++intensity_voxels;
-    intensity_sum += image.values[i];
-    weighted += image.values[i] * at;
-  });
-  if (voxels == 0 || intensity_voxels == 0)
+Result<MorphologyFeatures> ShapeOf(const Mask& morphological, const MorphologyOptions& options) {
+  double voxels = 0;
+  const Eigen::Vector3d centre = CentreOf(morphological, voxels);
+  if (voxels == 0)
     return Fail(ErrorCode::kInvalidArgument, "a region without a voxel has no shape");
-  centre /= voxels;
-
   MorphologyFeatures f;
   const Surface surface = SurfaceOf(morphological);
   const double volume = surface.volume_mm3, area = surface.area_mm2;
@@ -84,7 +80,6 @@ Result<MorphologyFeatures> Morphology(const Image& image, const Mask& morphologi
   f.sphericity = CubeRoot(cubed) / area;
   f.spherical_disproportion = 1 / f.sphericity;
   f.asphericity = f.spherical_disproportion - 1;
-  if (intensity_sum != 0) f.centre_of_mass_shift = (weighted / intensity_sum - centre).norm();
 
   Eigen::Matrix3d covariance = Eigen::Matrix3d::Zero();
   ForEachInside(morphological, [&](const Eigen::Vector3d& at, std::size_t) {
@@ -119,10 +114,30 @@ Result<MorphologyFeatures> Morphology(const Image& image, const Mask& morphologi
     f.area_density_convex_hull = area / hull->area_mm2;
     f.maximum_diameter = DiameterOf(hull->vertices);
   }
-  f.integrated_intensity = intensity_sum / intensity_voxels * volume;
+  return f;
+}
+
+Result<MorphologyFeatures> Morphology(const Image& image, const Mask& morphological,
+                                      const Mask& intensity, const MorphologyOptions& options) {
+  if (image.grid != morphological.grid || image.grid != intensity.grid)
+    return Fail(ErrorCode::kInvalidArgument, "image and masks lie on different grids");
+  auto f = ShapeOf(morphological, options);
+  CONSILIUM_TRY(f);
+  double voxels = 0, sum = 0;
+  Eigen::Vector3d weighted = Eigen::Vector3d::Zero();
+  ForEachInside(intensity, [&](const Eigen::Vector3d& at, std::size_t i) {
+    ++voxels;
+    sum += image.values[i];
+    weighted += image.values[i] * at;
+  });
+  if (voxels == 0)
+    return Fail(ErrorCode::kInvalidArgument, "no voxel of the region has an intensity that counts");
+  double all = 0;
+  if (sum != 0) f->centre_of_mass_shift = (weighted / sum - CentreOf(morphological, all)).norm();
+  f->integrated_intensity = sum / voxels * f->volume_mesh;
   const SpatialCorrelation correlation = SpatialCorrelationOf(image, intensity);
-  f.morans_i = correlation.morans_i;
-  f.gearys_c = correlation.gearys_c;
+  f->morans_i = correlation.morans_i;
+  f->gearys_c = correlation.gearys_c;
   return f;
 }
 

@@ -67,6 +67,10 @@ struct MorphologyFeatures : Averaged<MorphologyFeatures> {
                                                     const Mask& intensity,
                                                     const MorphologyOptions& options = {});
 
+// What needs no intensities; the others are NaN. Errors: kInvalidArgument (no voxel).
+[[nodiscard]] Result<MorphologyFeatures> ShapeOf(const Mask& morphological,
+                                                 const MorphologyOptions& options = {});
+
 // Moran's I and Geary's C of the intensities, weighted by 1 / distance in mm between centres. Sums
 // over all pairs: directly for few voxels, else as an autocorrelation by FFT.
 struct SpatialCorrelation {

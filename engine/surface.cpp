@@ -151,6 +151,26 @@ void KeepEnds(std::vector<Half>& vertices, std::size_t axis) {
   vertices = std::move(kept);
 }
 
+// The largest distance of two vertices with the same place along `axis`.
+double PlaneDiameter(std::vector<Half> vertices, std::size_t axis,
+                     const std::array<double, 3>& spacing) {
+  const std::size_t u = (axis + 1) % 3, v = (axis + 2) % 3;
+  KeepEnds(vertices, u);
+  KeepEnds(vertices, v);
+  std::sort(vertices.begin(), vertices.end(),
+            [&](const Half& a, const Half& b) { return a[axis] < b[axis]; });
+  double most = 0;
+  for (std::size_t i = 0; i < vertices.size(); ++i) {
+    for (std::size_t j = i + 1; j < vertices.size() && vertices[j][axis] == vertices[i][axis];
+         ++j) {
+      const double du = spacing[u] * (vertices[i][u] - vertices[j][u]) / 2,
+                   dv = spacing[v] * (vertices[i][v] - vertices[j][v]) / 2;
+      most = std::max(most, du * du + dv * dv);
+    }
+  }
+  return std::sqrt(most);
+}
+
 }  // namespace
 
 Surface SurfaceOf(const Mask& mask) {
@@ -171,7 +191,6 @@ Surface SurfaceOf(const Mask& mask) {
                inside(x, y + 1, z + 1) << 6;
       };
       int near = 0;
-      std::vector<Half> line;
       for (int x = -1; x < size[0]; ++x) {
         const int far = side(x + 1), code = near | far << 1;
         near = far;
@@ -180,15 +199,15 @@ Surface SurfaceOf(const Mask& mask) {
         surface.area_mm2 += one.area;
         surface.volume_mm3 += one.sixth + Dot(Scaled({2 * x, 2 * y, 2 * z}, spacing), one.normal);
         for (const Half& vertex : one.vertices)
-          line.push_back({vertex[0] + 2 * x, vertex[1] + 2 * y, vertex[2] + 2 * z});
+          vertices.push_back({vertex[0] + 2 * x, vertex[1] + 2 * y, vertex[2] + 2 * z});
       }
-      KeepEnds(line, 0);
-      vertices.insert(vertices.end(), line.begin(), line.end());
     }
   }
   if (vertices.empty()) return surface;
   std::sort(vertices.begin(), vertices.end());
   vertices.erase(std::unique(vertices.begin(), vertices.end()), vertices.end());
+  for (std::size_t axis = 0; axis < 3; ++axis)
+    surface.plane_diameter_mm[axis] = PlaneDiameter(vertices, axis, spacing);
   for (std::size_t axis = 0; axis < 3; ++axis) KeepEnds(vertices, axis);
   Half low = vertices.front(), high = vertices.front();
   for (const Half& vertex : vertices) {

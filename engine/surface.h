@@ -22,6 +22,9 @@ using Point = std::array<double, 3>;  // mm, from the centre of voxel (0, 0, 0)
 struct Surface {
   double volume_mm3 = 0;  // enclosed
   double area_mm2 = 0;
+  // The largest distance of two vertices in a plane across each axis: rows of one x, columns of
+  // one y, slices of one z.
+  std::array<double, 3> plane_diameter_mm{};
   Point low{}, high{};  // of the box around the mesh, its sides along the axes
   // Vertices that no other two vertices lie on both sides of along x, y or z: all that can be
   // vertices of the convex hull, or ends of a diameter.
