@@ -9,7 +9,6 @@
 
 #include "base/portable_math.h"
 #include "engine/convex_hull.h"
-#include "engine/surface.h"
 
 namespace consilium::engine {
 namespace {
@@ -68,7 +67,7 @@ Result<MorphologyFeatures> ShapeOf(const Mask& morphological, const MorphologyOp
   if (voxels == 0)
     return Fail(ErrorCode::kInvalidArgument, "a region without a voxel has no shape");
   MorphologyFeatures f;
-  const Surface surface = SurfaceOf(morphological);
+  const Surface surface = SurfaceOf(morphological, options.mesh);
   const double volume = surface.volume_mm3, area = surface.area_mm2;
   const double cubed = 36 * kPi * volume * volume;
   f.volume_mesh = volume;

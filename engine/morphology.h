@@ -10,12 +10,14 @@
 #include "base/result.h"
 #include "engine/feature_list.h"
 #include "engine/grid.h"
+#include "engine/surface.h"
 
 namespace consilium::engine {
 
 struct MorphologyOptions {
   // The covariance divides by N_v - 1 (IBSI), or by N_v (PyRadiomics).
   bool sample_covariance = true;
+  MeshRule mesh = MeshRule::kClosed;
 };
 
 struct MorphologyFeatures : Averaged<MorphologyFeatures> {

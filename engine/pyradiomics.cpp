@@ -115,6 +115,7 @@ Result<std::vector<PyradiomicsFeature>> PyradiomicsIntensityFeatures(
 Result<std::vector<PyradiomicsFeature>> PyradiomicsShapeFeatures(const Mask& mask) {
   MorphologyOptions options;
   options.sample_covariance = false;
+  options.mesh = MeshRule::kPyradiomics;
   const auto shape = ShapeOf(mask, options);
   CONSILIUM_TRY(shape);
   Features features;

@@ -25,44 +25,100 @@ Half Between(int a, int b) {
 constexpr int kFaces[6][4] = {{0, 4, 6, 2}, {1, 3, 7, 5}, {0, 1, 5, 4},
                               {2, 6, 7, 3}, {0, 2, 3, 1}, {4, 5, 7, 6}};
 
-double TwiceArea(const Half& a, const Half& b, const Half& c) {
-  const std::array<int, 3> u = {b[0] - a[0], b[1] - a[1], b[2] - a[2]},
-                           v = {c[0] - a[0], c[1] - a[1], c[2] - a[2]};
-  const int x = u[1] * v[2] - u[2] * v[1], y = u[2] * v[0] - u[0] * v[2],
-            z = u[0] * v[1] - u[1] * v[0];
-  return std::sqrt(x * x + y * y + z * z);
+Point Scaled(const Half& half, const std::array<double, 3>& spacing) {
+  return {half[0] * spacing[0] / 2, half[1] * spacing[1] / 2, half[2] * spacing[2] / 2};
+}
+Point Cross(const Point& a, const Point& b) {
+  return {a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0]};
+}
+Point Minus(const Point& a, const Point& b) { return {a[0] - b[0], a[1] - b[1], a[2] - b[2]}; }
+double Dot(const Point& a, const Point& b) { return a[0] * b[0] + a[1] * b[1] + a[2] * b[2]; }
+
+using Triangle = std::array<std::size_t, 3>;  // places in a loop
+
+// Twice the area of a triangle of a loop, and six times the volume between it and the loop's
+// middle.
+struct Measure {
+  double area = 0, volume = 0;
+};
+Measure MeasureOf(const std::vector<Half>& loop, const std::vector<Triangle>& triangles) {
+  constexpr std::array<double, 3> kUnit = {2, 2, 2};  // a half voxel is 1
+  Point middle{};
+  for (const Half& vertex : loop) {
+    for (std::size_t axis = 0; axis < 3; ++axis)
+      middle[axis] += vertex[axis] / static_cast<double>(loop.size());
+  }
+  Measure measure;
+  for (const Triangle& triangle : triangles) {
+    std::array<Point, 3> p{};
+    for (std::size_t k = 0; k < 3; ++k) p[k] = Minus(Scaled(loop[triangle[k]], kUnit), middle);
+    const Point normal = Cross(Minus(p[1], p[0]), Minus(p[2], p[0]));
+    measure.area += std::sqrt(Dot(normal, normal));
+    measure.volume += Dot(p[0], Cross(p[1], p[2]));
+  }
+  return measure;
 }
 
-// The triangles of a loop with the largest sum of areas; of equal ones those found first.
-void Triangulate(const std::vector<Half>& loop, std::vector<std::array<Half, 3>>& triangles) {
-  const std::size_t n = loop.size();
-  // most[i][j]: of the part from i to j; by[i][j]: the third corner of the triangle on its chord.
-  std::vector<std::vector<double>> most(n, std::vector<double>(n));
-  std::vector<std::vector<std::size_t>> by(n, std::vector<std::size_t>(n));
-  constexpr double kEqual = 1e-9;
-  for (std::size_t length = 2; length < n; ++length) {
-    for (std::size_t i = 0; i + length < n; ++i) {
-      const std::size_t j = i + length;
-      most[i][j] = -1;
-      for (std::size_t k = i + 1; k < j; ++k) {
-        const double area = most[i][k] + most[k][j] + TwiceArea(loop[i], loop[k], loop[j]);
-        if (area > most[i][j] + kEqual) {
-          most[i][j] = area;
-          by[i][j] = k;
-        }
+// Every way to cut the part of a loop from i to j into triangles.
+std::vector<std::vector<Triangle>> AllCuts(std::size_t i, std::size_t j) {
+  if (j - i < 2) return {{}};
+  std::vector<std::vector<Triangle>> all;
+  for (std::size_t k = i + 1; k < j; ++k) {
+    for (const auto& left : AllCuts(i, k)) {
+      for (const auto& right : AllCuts(k, j)) {
+        std::vector<Triangle> one = left;
+        one.insert(one.end(), right.begin(), right.end());
+        one.push_back({i, k, j});
+        all.push_back(std::move(one));
       }
     }
   }
-  std::vector<std::pair<std::size_t, std::size_t>> chords = {{0, n - 1}};
-  while (!chords.empty()) {
-    const auto [i, j] = chords.back();
-    chords.pop_back();
-    if (j - i < 2) continue;
-    const std::size_t k = by[i][j];
-    triangles.push_back({loop[i], loop[k], loop[j]});
-    chords.emplace_back(i, k);
-    chords.emplace_back(k, j);
+  return all;
+}
+
+// The vertex through which the mirror of a loop of seven goes.
+std::size_t MirrorVertex(const std::vector<Half>& loop) {
+  const std::size_t n = loop.size();
+  const auto squared = [&](std::size_t a, std::size_t b) {
+    int sum = 0;
+    for (std::size_t axis = 0; axis < 3; ++axis)
+      sum += (loop[a][axis] - loop[b][axis]) * (loop[a][axis] - loop[b][axis]);
+    return sum;
+  };
+  for (std::size_t apex = 0; apex < n; ++apex) {
+    bool same = true;
+    for (std::size_t k = 1; k <= n / 2; ++k)
+      same = same && squared(apex, (apex + k) % n) == squared(apex, (apex + n - k) % n);
+    if (same) return apex;
   }
+  return 0;
+}
+
+// The triangles that close a loop. Largest sum of areas (in a cube of equal sides); of equal ones
+// the least volume away from the loop's middle; a loop of seven is a fan around its mirror vertex.
+std::vector<Triangle> CutOf(const std::vector<Half>& loop) {
+  constexpr double kEqual = 1e-9;
+  const std::size_t n = loop.size();
+  if (n == 7) {
+    const std::size_t apex = MirrorVertex(loop);
+    std::vector<Triangle> fan;
+    for (std::size_t k = 1; k + 1 < n; ++k)
+      fan.push_back({apex, (apex + k) % n, (apex + k + 1) % n});
+    return fan;
+  }
+  std::vector<Triangle> best;
+  Measure of_best;
+  for (const auto& cut : AllCuts(0, n - 1)) {
+    const Measure measure = MeasureOf(loop, cut);
+    const bool larger = measure.area > of_best.area + kEqual;
+    const bool as_large = measure.area > of_best.area - kEqual;
+    if (best.empty() || larger ||
+        (as_large && std::abs(measure.volume) < std::abs(of_best.volume) - kEqual)) {
+      best = cut;
+      of_best = measure;
+    }
+  }
+  return best;
 }
 
 CubeCase MakeCase(int inside) {
@@ -76,7 +132,6 @@ CubeCase MakeCase(int inside) {
       if (!in(here) || in(before)) continue;
       int last = k;
       while (in(face[(last + 1) % 4]) && last - k < 3) ++last;
-      if (last == k && in(face[(k + 2) % 4])) last = k + 2;
       const Half entered = Between(before, here),
                  left = Between(face[last % 4], face[(last + 1) % 4]);
       segments.emplace_back(entered, left);
@@ -94,19 +149,11 @@ CubeCase MakeCase(int inside) {
       next = found->second;
       segments.erase(found);
     }
-    Triangulate(loop, result.triangles);
+    for (const Triangle& triangle : CutOf(loop))
+      result.triangles.push_back({loop[triangle[0]], loop[triangle[1]], loop[triangle[2]]});
   }
   return result;
 }
-
-Point Scaled(const Half& half, const std::array<double, 3>& spacing) {
-  return {half[0] * spacing[0] / 2, half[1] * spacing[1] / 2, half[2] * spacing[2] / 2};
-}
-Point Cross(const Point& a, const Point& b) {
-  return {a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0]};
-}
-Point Minus(const Point& a, const Point& b) { return {a[0] - b[0], a[1] - b[1], a[2] - b[2]}; }
-double Dot(const Point& a, const Point& b) { return a[0] * b[0] + a[1] * b[1] + a[2] * b[2]; }
 
 // What a case adds: with its cube's first corner at o, the volume is sixth + o . normal.
 struct CaseSums {
@@ -115,13 +162,15 @@ struct CaseSums {
   std::vector<Half> vertices;
 };
 
-std::vector<CaseSums> SumsOf(const std::array<double, 3>& spacing) {
+std::vector<CaseSums> SumsOf(const std::array<double, 3>& spacing, MeshRule rule) {
   std::vector<CaseSums> sums(256);
   for (int code = 1; code < 255; ++code) {
     CaseSums& one = sums[static_cast<std::size_t>(code)];
-    for (const auto& triangle : MakeCase(code).triangles) {
-      const Point a = Scaled(triangle[0], spacing), b = Scaled(triangle[1], spacing),
-                  c = Scaled(triangle[2], spacing);
+    constexpr int kFlippingCorner = 6;
+    const bool flipped = rule == MeshRule::kPyradiomics && (code >> kFlippingCorner & 1) != 0;
+    for (const auto& triangle : MakeCase(flipped ? 255 - code : code).triangles) {
+      const Point a = Scaled(triangle[0], spacing), b = Scaled(triangle[flipped ? 2 : 1], spacing),
+                  c = Scaled(triangle[flipped ? 1 : 2], spacing);
       const Point normal = Cross(Minus(b, a), Minus(c, a));
       one.area += std::sqrt(Dot(normal, normal)) / 2;
       one.sixth += Dot(a, Cross(b, c)) / 6;
@@ -173,15 +222,16 @@ double PlaneDiameter(std::vector<Half> vertices, std::size_t axis,
 
 }  // namespace
 
-Surface SurfaceOf(const Mask& mask) {
+Surface SurfaceOf(const Mask& mask, MeshRule rule) {
   Surface surface;
   const auto& spacing = mask.grid.spacing_mm;
   const auto& size = mask.grid.size;
-  const std::vector<CaseSums> sums = SumsOf(spacing);
+  const std::vector<CaseSums> sums = SumsOf(spacing, rule);
   const auto inside = [&](int x, int y, int z) {
     if (x < 0 || y < 0 || z < 0 || x >= size[0] || y >= size[1] || z >= size[2]) return 0;
     return static_cast<int>(mask.inside[mask.grid.Index(x, y, z)]);
   };
+  Point normals{};  // their sum is 0 if the mesh has no hole
   std::vector<Half> vertices;
   for (int z = -1; z < size[2]; ++z) {
     for (int y = -1; y < size[1]; ++y) {
@@ -198,6 +248,7 @@ Surface SurfaceOf(const Mask& mask) {
         const CaseSums& one = sums[static_cast<std::size_t>(code)];
         surface.area_mm2 += one.area;
         surface.volume_mm3 += one.sixth + Dot(Scaled({2 * x, 2 * y, 2 * z}, spacing), one.normal);
+        for (std::size_t axis = 0; axis < 3; ++axis) normals[axis] += one.normal[axis];
         for (const Half& vertex : one.vertices)
           vertices.push_back({vertex[0] + 2 * x, vertex[1] + 2 * y, vertex[2] + 2 * z});
       }
@@ -217,6 +268,8 @@ Surface SurfaceOf(const Mask& mask) {
     }
     surface.outermost.push_back(Scaled(vertex, spacing));
   }
+  if (rule == MeshRule::kPyradiomics)
+    surface.volume_mm3 -= Dot(Scaled({low[0] - 1, low[1] - 1, low[2] - 1}, spacing), normals);
   surface.low = Scaled(low, spacing);
   surface.high = Scaled(high, spacing);
   return surface;

@@ -1,12 +1,12 @@
 // The surface of a region: a mesh between voxel centres, half-way from inside to outside.
 //
 // Marching cubes at level 0.5 of the mask (Lorensen & Cline, Computer Graphics 21(4):163-169,
-// 1987): every cube of eight centres is one of 256 cases. Where a face of the cube has its inside
-// corners on a diagonal, they are joined, in both cubes that share the face, so that the mesh is
-// closed. A loop of more than three mid-points has the triangles whose areas have the largest sum
-// (in a cube of equal sides), which are those of the usual table wherever no face is ambiguous. All
-// vertices are mid-points, so volume and area are sums over the cases that occur. Source of the
-// features: IBSI reference manual, "Morphological features" (HCUG).
+// 1987): every cube of eight centres is one of 256 cases, in which the surface is one loop of
+// mid-points or several. Where a face of the cube has its inside corners on a diagonal, they are
+// cut apart. Loops of more than three vertices are closed by rule (largest area), which gives the
+// triangles of Bourke's table ("Polygonising a scalar field", 1994). All vertices are mid-points,
+// so volume and area are sums over the cases that occur. Source of the features: IBSI reference
+// manual, "Morphological features" (HCUG).
 #pragma once
 
 #include <array>
@@ -30,7 +30,14 @@ struct Surface {
   // vertices of the convex hull, or ends of a diameter.
   std::vector<Point> outermost;
 };
+enum class MeshRule {
+  kClosed,  // both cubes at a face cut its corners apart: the mesh has no hole
+  // As PyRadiomics: a cube whose corner (0, 1, 1) is inside is the inverse of its complement, which
+  // cuts the outside corners of an ambiguous face apart. Where its neighbour does not, the mesh has
+  // a hole, and the volume depends on the origin: one voxel before the box of the region.
+  kPyradiomics,
+};
 // All zero for a region without a voxel.
-[[nodiscard]] Surface SurfaceOf(const Mask& mask);
+[[nodiscard]] Surface SurfaceOf(const Mask& mask, MeshRule rule = MeshRule::kClosed);
 
 }  // namespace consilium::engine
