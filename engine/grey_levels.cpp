@@ -22,30 +22,6 @@ constexpr std::array<Direction, 13> kDirections = {{{1, 0, 0},
                                                     {1, -1, 1},
                                                     {-1, -1, 1}}};
 
-struct Box {
-  std::array<int, 3> first{}, last{};  // inclusive
-  bool empty = true;
-};
-
-Box BoundingBox(const Mask& mask) {
-  Box box;
-  std::size_t i = 0;
-  for (int z = 0; z < mask.grid.size[2]; ++z) {
-    for (int y = 0; y < mask.grid.size[1]; ++y) {
-      for (int x = 0; x < mask.grid.size[0]; ++x, ++i) {
-        if (mask.inside[i] == 0) continue;
-        const std::array<int, 3> at = {x, y, z};
-        for (std::size_t a = 0; a < 3; ++a) {
-          box.first[a] = box.empty ? at[a] : std::min(box.first[a], at[a]);
-          box.last[a] = box.empty ? at[a] : std::max(box.last[a], at[a]);
-        }
-        box.empty = false;
-      }
-    }
-  }
-  return box;
-}
-
 tl::unexpected<Error> TooMany(double count, double range, std::string_view what) {
   return Fail(ErrorCode::kOutOfRange,
               fmt::format("{} make {:.0f} grey levels of intensities that span {}, expected at "
@@ -138,7 +114,7 @@ std::vector<std::ptrdiff_t> NeighbourSteps(const LevelBox& levels, int distance,
 
 LevelBox::LevelBox(const Mask& mask, const GreyLevels& levels, int border)
     : level_count_(levels.count), border_(border) {
-  const Box box = BoundingBox(mask);
+  const Box box = BoundingBoxOf(mask);
   if (box.empty) {
     slice_begin_ = {0};
     return;

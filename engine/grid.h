@@ -43,4 +43,11 @@ struct Mask {
   std::vector<std::uint8_t> inside;  // [voxel_count], 0 or 1
 };
 
+// The smallest box that holds a region; `last` belongs to it.
+struct Box {
+  std::array<int, 3> first{}, last{};
+  bool empty = true;
+};
+[[nodiscard]] Box BoundingBoxOf(const Mask& mask);
+
 }  // namespace consilium::engine

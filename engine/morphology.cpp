@@ -73,6 +73,9 @@ Result<MorphologyFeatures> ShapeOf(const Mask& morphological, const MorphologyOp
   f.volume_mesh = volume;
   f.volume_voxels = voxels * morphological.grid.voxel_volume_mm3();
   f.surface_area = area;
+  f.maximum_diameter_row = surface.plane_diameter_mm[0];
+  f.maximum_diameter_column = surface.plane_diameter_mm[1];
+  f.maximum_diameter_slice = surface.plane_diameter_mm[2];
   f.surface_to_volume = area / volume;
   f.compactness_1 = volume / (std::sqrt(kPi) * area * std::sqrt(area));
   f.compactness_2 = cubed / (area * area * area);

@@ -25,9 +25,10 @@ struct MorphologyFeatures : Averaged<MorphologyFeatures> {
          surface_to_volume = kUndefined, compactness_1 = kUndefined, compactness_2 = kUndefined,
          spherical_disproportion = kUndefined, sphericity = kUndefined, asphericity = kUndefined,
          centre_of_mass_shift = kUndefined, maximum_diameter = kUndefined,
-         major_axis_length = kUndefined, minor_axis_length = kUndefined,
-         least_axis_length = kUndefined, elongation = kUndefined, flatness = kUndefined,
-         volume_density_aabb = kUndefined, area_density_aabb = kUndefined,
+         maximum_diameter_row = kUndefined, maximum_diameter_column = kUndefined,
+         maximum_diameter_slice = kUndefined, major_axis_length = kUndefined,
+         minor_axis_length = kUndefined, least_axis_length = kUndefined, elongation = kUndefined,
+         flatness = kUndefined, volume_density_aabb = kUndefined, area_density_aabb = kUndefined,
          volume_density_aee = kUndefined, area_density_aee = kUndefined,
          volume_density_convex_hull = kUndefined, area_density_convex_hull = kUndefined,
          integrated_intensity = kUndefined, morans_i = kUndefined, gearys_c = kUndefined;
@@ -46,6 +47,11 @@ struct MorphologyFeatures : Averaged<MorphologyFeatures> {
     visit(FeatureName{"asphericity", "25C7", ""}, f.asphericity);
     visit(FeatureName{"centre_of_mass_shift", "KLMA", ""}, f.centre_of_mass_shift);
     visit(FeatureName{"maximum_diameter", "L0JK", "Maximum3DDiameter"}, f.maximum_diameter);
+    visit(FeatureName{"maximum_diameter_row", "", "Maximum2DDiameterRow"}, f.maximum_diameter_row);
+    visit(FeatureName{"maximum_diameter_column", "", "Maximum2DDiameterColumn"},
+          f.maximum_diameter_column);
+    visit(FeatureName{"maximum_diameter_slice", "", "Maximum2DDiameterSlice"},
+          f.maximum_diameter_slice);
     visit(FeatureName{"major_axis_length", "TDIC", "MajorAxisLength"}, f.major_axis_length);
     visit(FeatureName{"minor_axis_length", "P9VJ", "MinorAxisLength"}, f.minor_axis_length);
     visit(FeatureName{"least_axis_length", "7J51", "LeastAxisLength"}, f.least_axis_length);

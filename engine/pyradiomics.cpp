@@ -9,7 +9,6 @@
 #include "engine/ngtdm.h"
 #include "engine/resegment.h"
 #include "engine/runs_and_zones.h"
-#include "engine/surface.h"
 
 namespace consilium::engine {
 namespace {
@@ -124,10 +123,6 @@ Result<std::vector<PyradiomicsFeature>> PyradiomicsShapeFeatures(const Mask& mas
         name.pyradiomics.starts_with("Compactness") || name.pyradiomics == "SphericalDisproportion";
     if (!deprecated) features.Into("shape")(name, value);
   });
-  const Surface surface = SurfaceOf(mask);
-  features.Put("shape", "Maximum2DDiameterRow", surface.plane_diameter_mm[0]);
-  features.Put("shape", "Maximum2DDiameterColumn", surface.plane_diameter_mm[1]);
-  features.Put("shape", "Maximum2DDiameterSlice", surface.plane_diameter_mm[2]);
   return features.Take();
 }
 

@@ -2,7 +2,8 @@
 
 #include <algorithm>
 #include <cmath>
-#include <tuple>
+#include <limits>
+#include <utility>
 
 namespace consilium::engine {
 namespace {
@@ -159,8 +160,16 @@ CubeCase MakeCase(int inside) {
 struct CaseSums {
   double area = 0, sixth = 0;
   Point normal{};
-  std::vector<Half> vertices;
 };
+
+const std::vector<CubeCase>& Cases() {
+  static const std::vector<CubeCase> kCases = [] {
+    std::vector<CubeCase> cases;
+    for (int code = 0; code < 256; ++code) cases.push_back(MakeCase(code));
+    return cases;
+  }();
+  return kCases;
+}
 
 std::vector<CaseSums> SumsOf(const std::array<double, 3>& spacing, MeshRule rule) {
   std::vector<CaseSums> sums(256);
@@ -168,7 +177,8 @@ std::vector<CaseSums> SumsOf(const std::array<double, 3>& spacing, MeshRule rule
     CaseSums& one = sums[static_cast<std::size_t>(code)];
     constexpr int kFlippingCorner = 6;
     const bool flipped = rule == MeshRule::kPyradiomics && (code >> kFlippingCorner & 1) != 0;
-    for (const auto& triangle : MakeCase(flipped ? 255 - code : code).triangles) {
+    const int of = flipped ? 255 - code : code;
+    for (const auto& triangle : Cases()[static_cast<std::size_t>(of)].triangles) {
       const Point a = Scaled(triangle[0], spacing), b = Scaled(triangle[flipped ? 2 : 1], spacing),
                   c = Scaled(triangle[flipped ? 1 : 2], spacing);
       const Point normal = Cross(Minus(b, a), Minus(c, a));
@@ -176,102 +186,137 @@ std::vector<CaseSums> SumsOf(const std::array<double, 3>& spacing, MeshRule rule
       one.sixth += Dot(a, Cross(b, c)) / 6;
       // det(o + a, o + b, o + c) / 6 grows by o . normal / 6 for each o.
       for (std::size_t axis = 0; axis < 3; ++axis) one.normal[axis] += normal[axis] / 6;
-      one.vertices.insert(one.vertices.end(), triangle.begin(), triangle.end());
     }
-    std::sort(one.vertices.begin(), one.vertices.end());
-    one.vertices.erase(std::unique(one.vertices.begin(), one.vertices.end()), one.vertices.end());
   }
   return sums;
 }
 
-// Keeps the first and the last along `axis` of each line of vertices.
-void KeepEnds(std::vector<Half>& vertices, std::size_t axis) {
-  const std::size_t u = (axis + 1) % 3, v = (axis + 2) % 3;
-  std::sort(vertices.begin(), vertices.end(), [&](const Half& a, const Half& b) {
-    return std::tie(a[u], a[v], a[axis]) < std::tie(b[u], b[v], b[axis]);
-  });
-  const auto same_line = [&](const Half& a, const Half& b) { return a[u] == b[u] && a[v] == b[v]; };
-  std::vector<Half> kept;
-  for (std::size_t i = 0; i < vertices.size(); ++i) {
-    const bool first = i == 0 || !same_line(vertices[i - 1], vertices[i]);
-    const bool last = i + 1 == vertices.size() || !same_line(vertices[i], vertices[i + 1]);
-    if (first || last) kept.push_back(vertices[i]);
-  }
-  vertices = std::move(kept);
-}
-
-// The largest distance of two vertices with the same place along `axis`.
-double PlaneDiameter(std::vector<Half> vertices, std::size_t axis,
-                     const std::array<double, 3>& spacing) {
-  const std::size_t u = (axis + 1) % 3, v = (axis + 2) % 3;
-  KeepEnds(vertices, u);
-  KeepEnds(vertices, v);
-  std::sort(vertices.begin(), vertices.end(),
-            [&](const Half& a, const Half& b) { return a[axis] < b[axis]; });
-  double most = 0;
-  for (std::size_t i = 0; i < vertices.size(); ++i) {
-    for (std::size_t j = i + 1; j < vertices.size() && vertices[j][axis] == vertices[i][axis];
-         ++j) {
-      const double du = spacing[u] * (vertices[i][u] - vertices[j][u]) / 2,
-                   dv = spacing[v] * (vertices[i][v] - vertices[j][v]) / 2;
-      most = std::max(most, du * du + dv * dv);
+// The mid-points of a region's surface, on a grid of half voxels.
+class Vertices {
+ public:
+  // `inside` [grid], 0 at its border.
+  Vertices(const Grid& grid, const std::vector<std::uint8_t>& inside) {
+    for (std::size_t axis = 0; axis < 3; ++axis) size_[axis] = 2 * grid.size[axis];
+    std::size_t at = 0;
+    const std::size_t y_step = grid.Index(0, 1, 0), z_step = grid.Index(0, 0, 1);
+    for (int z = 0; z + 1 < grid.size[2]; ++z) {
+      for (int y = 0; y + 1 < grid.size[1]; ++y) {
+        at = grid.Index(0, y, z);
+        for (int x = 0; x + 1 < grid.size[0]; ++x, ++at) {
+          const std::uint8_t here = inside[at];
+          if (here != inside[at + 1]) all_.push_back({2 * x + 1, 2 * y, 2 * z});
+          if (here != inside[at + y_step]) all_.push_back({2 * x, 2 * y + 1, 2 * z});
+          if (here != inside[at + z_step]) all_.push_back({2 * x, 2 * y, 2 * z + 1});
+        }
+      }
     }
   }
-  return std::sqrt(most);
-}
+
+  [[nodiscard]] const std::vector<Half>& all() const { return all_; }
+  // Keeps the first and the last along `axis` of each line of vertices.
+  void KeepEnds(std::size_t axis) {
+    const std::size_t u = (axis + 1) % 3, v = (axis + 2) % 3;
+    struct Ends {
+      int first = std::numeric_limits<int>::max(), last = -1;
+    };
+    std::vector<Ends> lines(static_cast<std::size_t>(size_[u]) *
+                            static_cast<std::size_t>(size_[v]));
+    const auto line_of = [&](const Half& vertex) -> Ends& {
+      return lines[static_cast<std::size_t>(vertex[v]) * static_cast<std::size_t>(size_[u]) +
+                   static_cast<std::size_t>(vertex[u])];
+    };
+    for (const Half& vertex : all_) {
+      Ends& ends = line_of(vertex);
+      ends.first = std::min(ends.first, vertex[axis]);
+      ends.last = std::max(ends.last, vertex[axis]);
+    }
+    std::erase_if(all_, [&](const Half& vertex) {
+      const Ends& ends = line_of(vertex);
+      return vertex[axis] != ends.first && vertex[axis] != ends.last;
+    });
+  }
+  // The largest distance of two vertices with the same place along `axis`.
+  [[nodiscard]] double PlaneDiameter(std::size_t axis, const std::array<double, 3>& spacing) const {
+    const std::size_t u = (axis + 1) % 3, v = (axis + 2) % 3;
+    Vertices ends = *this;
+    ends.KeepEnds(u);
+    ends.KeepEnds(v);
+    std::vector<std::vector<Half>> planes(static_cast<std::size_t>(size_[axis]));
+    for (const Half& vertex : ends.all_)
+      planes[static_cast<std::size_t>(vertex[axis])].push_back(vertex);
+    double most = 0;
+    for (const auto& plane : planes) {
+      for (std::size_t i = 0; i < plane.size(); ++i) {
+        for (std::size_t j = i + 1; j < plane.size(); ++j) {
+          const double du = spacing[u] * (plane[i][u] - plane[j][u]) / 2,
+                       dv = spacing[v] * (plane[i][v] - plane[j][v]) / 2;
+          most = std::max(most, du * du + dv * dv);
+        }
+      }
+    }
+    return std::sqrt(most);
+  }
+
+ private:
+  std::array<int, 3> size_{};
+  std::vector<Half> all_;
+};
 
 }  // namespace
 
 Surface SurfaceOf(const Mask& mask, MeshRule rule) {
   Surface surface;
+  const Box box = BoundingBoxOf(mask);
+  if (box.empty) return surface;
   const auto& spacing = mask.grid.spacing_mm;
-  const auto& size = mask.grid.size;
+  // The region in its box, with a border of zeros.
+  Grid grid{{}, spacing};
+  for (std::size_t axis = 0; axis < 3; ++axis)
+    grid.size[axis] = box.last[axis] - box.first[axis] + 3;
+  std::vector<std::uint8_t> inside(grid.voxel_count());
+  for (int z = box.first[2]; z <= box.last[2]; ++z) {
+    for (int y = box.first[1]; y <= box.last[1]; ++y) {
+      const std::uint8_t* from = &mask.inside[mask.grid.Index(box.first[0], y, z)];
+      std::copy(from, from + grid.size[0] - 2,
+                &inside[grid.Index(1, y - box.first[1] + 1, z - box.first[2] + 1)]);
+    }
+  }
   const std::vector<CaseSums> sums = SumsOf(spacing, rule);
-  const auto inside = [&](int x, int y, int z) {
-    if (x < 0 || y < 0 || z < 0 || x >= size[0] || y >= size[1] || z >= size[2]) return 0;
-    return static_cast<int>(mask.inside[mask.grid.Index(x, y, z)]);
-  };
-  Point normals{};  // their sum is 0 if the mesh has no hole
-  std::vector<Half> vertices;
-  for (int z = -1; z < size[2]; ++z) {
-    for (int y = -1; y < size[1]; ++y) {
+  for (int z = 0; z + 1 < grid.size[2]; ++z) {
+    for (int y = 0; y + 1 < grid.size[1]; ++y) {
+      const std::array<const std::uint8_t*, 4> lines = {
+          &inside[grid.Index(0, y, z)], &inside[grid.Index(0, y + 1, z)],
+          &inside[grid.Index(0, y, z + 1)], &inside[grid.Index(0, y + 1, z + 1)]};
       // Bits 0, 2, 4, 6 of the code are the cube's near side along x, the others its far side.
-      const auto side = [&](int x) {
-        return inside(x, y, z) | inside(x, y + 1, z) << 2 | inside(x, y, z + 1) << 4 |
-               inside(x, y + 1, z + 1) << 6;
-      };
       int near = 0;
-      for (int x = -1; x < size[0]; ++x) {
-        const int far = side(x + 1), code = near | far << 1;
+      for (int x = 0; x + 1 < grid.size[0]; ++x) {
+        const int far =
+            lines[0][x + 1] | lines[1][x + 1] << 2 | lines[2][x + 1] << 4 | lines[3][x + 1] << 6;
+        const int code = near | far << 1;
         near = far;
         if (code == 0 || code == 255) continue;
         const CaseSums& one = sums[static_cast<std::size_t>(code)];
         surface.area_mm2 += one.area;
         surface.volume_mm3 += one.sixth + Dot(Scaled({2 * x, 2 * y, 2 * z}, spacing), one.normal);
-        for (std::size_t axis = 0; axis < 3; ++axis) normals[axis] += one.normal[axis];
-        for (const Half& vertex : one.vertices)
-          vertices.push_back({vertex[0] + 2 * x, vertex[1] + 2 * y, vertex[2] + 2 * z});
       }
     }
   }
-  if (vertices.empty()) return surface;
-  std::sort(vertices.begin(), vertices.end());
-  vertices.erase(std::unique(vertices.begin(), vertices.end()), vertices.end());
+  Vertices vertices(grid, inside);
   for (std::size_t axis = 0; axis < 3; ++axis)
-    surface.plane_diameter_mm[axis] = PlaneDiameter(vertices, axis, spacing);
-  for (std::size_t axis = 0; axis < 3; ++axis) KeepEnds(vertices, axis);
-  Half low = vertices.front(), high = vertices.front();
-  for (const Half& vertex : vertices) {
-    for (std::size_t axis = 0; axis < 3; ++axis) {
-      low[axis] = std::min(low[axis], vertex[axis]);
-      high[axis] = std::max(high[axis], vertex[axis]);
-    }
-    surface.outermost.push_back(Scaled(vertex, spacing));
+    surface.plane_diameter_mm[axis] = vertices.PlaneDiameter(axis, spacing);
+  for (std::size_t axis = 0; axis < 3; ++axis) vertices.KeepEnds(axis);
+  const Point corner =
+      Scaled({2 * box.first[0] - 2, 2 * box.first[1] - 2, 2 * box.first[2] - 2}, spacing);
+  surface.low = surface.high = corner;
+  for (std::size_t axis = 0; axis < 3; ++axis) {
+    surface.low[axis] += spacing[axis] / 2;
+    surface.high[axis] += spacing[axis] * (grid.size[axis] - 1.5);
   }
-  if (rule == MeshRule::kPyradiomics)
-    surface.volume_mm3 -= Dot(Scaled({low[0] - 1, low[1] - 1, low[2] - 1}, spacing), normals);
-  surface.low = Scaled(low, spacing);
-  surface.high = Scaled(high, spacing);
+  for (const Half& vertex : vertices.all()) {
+    Point point = Scaled(vertex, spacing);
+    for (std::size_t axis = 0; axis < 3; ++axis) point[axis] += corner[axis];
+    surface.outermost.push_back(point);
+  }
   return surface;
 }
 

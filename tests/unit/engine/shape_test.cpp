@@ -131,8 +131,11 @@ TEST(Morphology, DoesNotChangeWhenTheAxesAreExchanged) {
           "minor_axis_length", "least_axis_length",
           "elongation",        "flatness",
           "morans_i",          "gearys_c"};
+      const bool of_an_axis = name.name.starts_with("maximum_diameter_");
       const double loose = kOfNoMesh.contains(name.name) ? 1e-9 : 2e-2;
-      EXPECT_NEAR(x, ours[next], loose * std::abs(ours[next])) << name.name;
+      if (!of_an_axis) {
+        EXPECT_NEAR(x, ours[next], loose * std::abs(ours[next])) << name.name;
+      }
       ++next;
     });
   }
