@@ -1,23 +1,27 @@
 #include "engine/grid.h"
 
 #include <algorithm>
+#include <cstring>
 
 namespace consilium::engine {
 
 Box BoundingBoxOf(const Mask& mask) {
   Box box;
-  std::size_t i = 0;
+  const auto width = static_cast<std::size_t>(mask.grid.size[0]);
   for (int z = 0; z < mask.grid.size[2]; ++z) {
     for (int y = 0; y < mask.grid.size[1]; ++y) {
-      for (int x = 0; x < mask.grid.size[0]; ++x, ++i) {
-        if (mask.inside[i] == 0) continue;
-        const std::array<int, 3> at = {x, y, z};
-        for (std::size_t a = 0; a < 3; ++a) {
-          box.first[a] = box.empty ? at[a] : std::min(box.first[a], at[a]);
-          box.last[a] = box.empty ? at[a] : std::max(box.last[a], at[a]);
-        }
-        box.empty = false;
+      const std::uint8_t* row = mask.inside.data() + mask.grid.Index(0, y, z);
+      const auto* first = static_cast<const std::uint8_t*>(std::memchr(row, 1, width));
+      if (first == nullptr) continue;
+      std::size_t last = width - 1;
+      while (row[last] == 0) --last;
+      const std::array<int, 3> low = {static_cast<int>(first - row), y, z},
+                               high = {static_cast<int>(last), y, z};
+      for (std::size_t axis = 0; axis < 3; ++axis) {
+        box.first[axis] = box.empty ? low[axis] : std::min(box.first[axis], low[axis]);
+        box.last[axis] = box.empty ? high[axis] : std::max(box.last[axis], high[axis]);
       }
+      box.empty = false;
     }
   }
   return box;

@@ -2,49 +2,89 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdint>
 
 #include "engine/entropy.h"
 
 namespace consilium::engine {
 namespace {
 
-// At rank (n - 1) q of `sorted`.
-double Percentile(std::span<const double> sorted, double q) {
-  const double rank = static_cast<double>(sorted.size() - 1) * q;
-  const auto below = static_cast<std::size_t>(rank);
-  if (below + 1 >= sorted.size()) return sorted.back();
-  const double part = rank - static_cast<double>(below);
-  return sorted[below] + part * (sorted[below + 1] - sorted[below]);
-}
+// A value and how many voxels have it.
+struct Counted {
+  double value;
+  std::uint64_t count;
+};
 
-double MeanOf(std::span<const double> values) {
-  double sum = 0;
-  for (const double x : values) sum += x;
-  return sum / static_cast<double>(values.size());
-}
-
-double MeanDistance(std::span<const double> values, double from) {
-  double sum = 0;
-  for (const double x : values) sum += std::abs(x - from);
-  return sum / static_cast<double>(values.size());
-}
-
-}  // namespace
-
-IntensityFeatures IntensityStatistics(std::span<const double> intensities) {
-  IntensityFeatures f;
-  if (intensities.empty()) return f;
-  std::vector<double> sorted(intensities.begin(), intensities.end());
+// Ascending, each value once.
+std::vector<Counted> CountValues(std::span<const double> values) {
+  std::vector<Counted> counted;
+  const auto [low, high] = std::minmax_element(values.begin(), values.end());
+  constexpr double kTableMax = 65536;
+  const double first = *low;
+  const bool whole =
+      *high - first < kTableMax && std::abs(first) < 1e9 &&
+      std::all_of(values.begin(), values.end(), [](double x) { return x == std::floor(x); });
+  if (whole) {
+    std::vector<std::uint64_t> table(static_cast<std::size_t>(*high - first) + 1);
+    for (const double x : values) ++table[static_cast<std::size_t>(x - first)];
+    for (std::size_t i = 0; i < table.size(); ++i) {
+      if (table[i] > 0) counted.push_back({first + static_cast<double>(i), table[i]});
+    }
+    return counted;
+  }
+  std::vector<double> sorted(values.begin(), values.end());
   std::sort(sorted.begin(), sorted.end());
-  const auto n = static_cast<double>(sorted.size());
-  const double mean = MeanOf(intensities);
+  for (const double x : sorted) {
+    if (counted.empty() || counted.back().value != x) counted.push_back({x, 0});
+    ++counted.back().count;
+  }
+  return counted;
+}
+
+// At rank (n - 1) q.
+double Percentile(std::span<const Counted> values, std::uint64_t n, double q) {
+  const double rank = static_cast<double>(n - 1) * q;
+  const auto below = static_cast<std::uint64_t>(rank);
+  std::size_t i = 0;
+  std::uint64_t up_to = values[0].count;  // voxels of values[0 .. i]
+  while (up_to <= below) up_to += values[++i].count;
+  const double here = values[i].value;
+  const bool next_is_higher = up_to == below + 1 && i + 1 < values.size();
+  const double part = rank - static_cast<double>(below);
+  return next_is_higher ? here + part * (values[i + 1].value - here) : here;
+}
+
+double MeanOf(std::span<const Counted> values) {
+  double sum = 0, n = 0;
+  for (const Counted& one : values) {
+    sum += static_cast<double>(one.count) * one.value;
+    n += static_cast<double>(one.count);
+  }
+  return sum / n;
+}
+
+double MeanDistance(std::span<const Counted> values, double from) {
+  double sum = 0, n = 0;
+  for (const Counted& one : values) {
+    sum += static_cast<double>(one.count) * std::abs(one.value - from);
+    n += static_cast<double>(one.count);
+  }
+  return sum / n;
+}
+
+IntensityFeatures StatisticsOf(std::span<const Counted> values) {
+  IntensityFeatures f;
+  std::uint64_t voxels = 0;
+  for (const Counted& one : values) voxels += one.count;
+  const auto n = static_cast<double>(voxels);
+  const double mean = MeanOf(values);
   double second = 0, third = 0, fourth = 0, squares = 0;
-  for (const double x : intensities) {
-    const double d = x - mean, dd = d * d;
-    second += dd;
-    third += dd * d;
-    fourth += dd * dd;
-    squares += x * x;
+  for (const Counted& one : values) {
+    const double d = one.value - mean, dd = d * d, times = static_cast<double>(one.count);
+    second += times * dd;
+    third += times * dd * d;
+    fourth += times * dd * dd;
+    squares += times * one.value * one.value;
   }
   second /= n;
   third /= n;
@@ -53,22 +93,24 @@ IntensityFeatures IntensityStatistics(std::span<const double> intensities) {
   f.variance = second;
   f.skewness = second > 0 ? third / (second * std::sqrt(second)) : 0;
   f.kurtosis = second > 0 ? fourth / (second * second) - 3 : 0;
-  f.median = Percentile(sorted, 0.5);
-  f.minimum = sorted.front();
-  f.maximum = sorted.back();
-  f.percentile_10 = Percentile(sorted, 0.1);
-  f.percentile_90 = Percentile(sorted, 0.9);
-  const double p25 = Percentile(sorted, 0.25), p75 = Percentile(sorted, 0.75);
+  f.median = Percentile(values, voxels, 0.5);
+  f.minimum = values.front().value;
+  f.maximum = values.back().value;
+  f.percentile_10 = Percentile(values, voxels, 0.1);
+  f.percentile_90 = Percentile(values, voxels, 0.9);
+  const double p25 = Percentile(values, voxels, 0.25), p75 = Percentile(values, voxels, 0.75);
   f.interquartile_range = p75 - p25;
   f.range = f.maximum - f.minimum;
-  f.mean_absolute_deviation = MeanDistance(intensities, mean);
-  const auto from = std::lower_bound(sorted.begin(), sorted.end(), f.percentile_10);
-  const auto to = std::upper_bound(sorted.begin(), sorted.end(), f.percentile_90);
+  f.mean_absolute_deviation = MeanDistance(values, mean);
+  const auto from = std::lower_bound(values.begin(), values.end(), f.percentile_10,
+                                     [](const Counted& one, double x) { return one.value < x; });
+  const auto to = std::upper_bound(values.begin(), values.end(), f.percentile_90,
+                                   [](double x, const Counted& one) { return x < one.value; });
   if (from < to) {
-    const std::span<const double> middle(from, to);
+    const std::span<const Counted> middle(from, to);
     f.robust_mean_absolute_deviation = MeanDistance(middle, MeanOf(middle));
   }
-  f.median_absolute_deviation = MeanDistance(intensities, f.median);
+  f.median_absolute_deviation = MeanDistance(values, f.median);
   f.coefficient_of_variation = mean != 0 ? std::sqrt(second) / mean : kUndefined;
   f.quartile_coefficient_of_dispersion = p75 + p25 != 0 ? (p75 - p25) / (p75 + p25) : kUndefined;
   f.energy = squares;
@@ -76,30 +118,41 @@ IntensityFeatures IntensityStatistics(std::span<const double> intensities) {
   return f;
 }
 
+}  // namespace
+
+IntensityFeatures IntensityStatistics(std::span<const double> intensities) {
+  if (intensities.empty()) return {};
+  return StatisticsOf(CountValues(intensities));
+}
+
 HistogramFeatures IntensityHistogram(const GreyLevels& levels) {
   HistogramFeatures f;
   if (levels.levels.empty()) return f;
-  f.of_levels =
-      IntensityStatistics(std::vector<double>(levels.levels.begin(), levels.levels.end()));
   const auto count = static_cast<std::size_t>(levels.count);
-  std::vector<double> h(count);  // of level i + 1
+  std::vector<std::uint64_t> h(count);  // of level i + 1
   for (const std::uint16_t level : levels.levels) ++h[level - std::size_t{1}];
+  std::vector<Counted> present;
+  for (std::size_t i = 0; i < count; ++i) {
+    if (h[i] > 0) present.push_back({static_cast<double>(i + 1), h[i]});
+  }
+  f.of_levels = StatisticsOf(present);
   const auto n = static_cast<double>(levels.levels.size());
   f.entropy = f.uniformity = 0;
-  std::size_t mode = 0;
-  const auto from_mean = [&](std::size_t i) {
-    return std::abs(static_cast<double>(i + 1) - f.of_levels.mean);
-  };
-  for (std::size_t i = 0; i < count; ++i) {
-    f.entropy += EntropyTerm(h[i] / n);
-    f.uniformity += h[i] / n * (h[i] / n);
-    if (h[i] > h[mode] || (h[i] == h[mode] && from_mean(i) < from_mean(mode))) mode = i;
+  const Counted* mode = &present[0];
+  for (const Counted& one : present) {
+    const double p = static_cast<double>(one.count) / n;
+    f.entropy += EntropyTerm(p);
+    f.uniformity += p * p;
+    const bool nearer =
+        std::abs(one.value - f.of_levels.mean) < std::abs(mode->value - f.of_levels.mean);
+    if (one.count > mode->count || (one.count == mode->count && nearer)) mode = &one;
   }
-  f.mode = static_cast<double>(mode + 1);
+  f.mode = mode->value;
   if (count < 2) return f;
   for (std::size_t i = 0; i < count; ++i) {
     const std::size_t left = i == 0 ? 0 : i - 1, right = std::min(i + 1, count - 1);
-    const double gradient = (h[right] - h[left]) / static_cast<double>(right - left);
+    const double gradient = (static_cast<double>(h[right]) - static_cast<double>(h[left])) /
+                            static_cast<double>(right - left);
     if (!(gradient <= f.maximum_gradient)) {
       f.maximum_gradient = gradient;
       f.maximum_gradient_level = static_cast<double>(i + 1);

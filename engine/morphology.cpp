@@ -17,10 +17,12 @@ constexpr double kPi = std::numbers::pi;
 
 template <typename Work>
 void ForEachInside(const Mask& mask, const Work& work) {
-  std::size_t at = 0;
-  for (int z = 0; z < mask.grid.size[2]; ++z) {
-    for (int y = 0; y < mask.grid.size[1]; ++y) {
-      for (int x = 0; x < mask.grid.size[0]; ++x, ++at) {
+  const Box box = BoundingBoxOf(mask);
+  if (box.empty) return;
+  for (int z = box.first[2]; z <= box.last[2]; ++z) {
+    for (int y = box.first[1]; y <= box.last[1]; ++y) {
+      std::size_t at = mask.grid.Index(box.first[0], y, z);
+      for (int x = box.first[0]; x <= box.last[0]; ++x, ++at) {
         if (mask.inside[at] != 0) {
           work(Eigen::Vector3d(x * mask.grid.spacing_mm[0], y * mask.grid.spacing_mm[1],
                                z * mask.grid.spacing_mm[2]),

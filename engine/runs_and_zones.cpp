@@ -49,15 +49,17 @@ SizeCounts RunCounts(const LevelBox& levels, const Direction& direction, int z) 
   const std::size_t row = longest + 1;
   std::vector<std::uint32_t> table((static_cast<std::size_t>(levels.level_count()) + 1) * row);
   const std::uint16_t* data = levels.data();
-  const std::ptrdiff_t step = levels.Step(direction);
+  const std::ptrdiff_t step = std::abs(levels.Step(direction));  // voxels come in memory's order
   const auto voxels = VoxelsOf(levels, z);
+  // How many voxels of a run come up to here, this one included. No branches: levels are noise.
+  std::vector<std::uint16_t> lengths(levels.padded_count());
   for (const std::uint32_t at : voxels) {
     const std::uint16_t level = data[at];
-    if (data[at - step] == level) continue;  // a run goes on here
-    const std::uint16_t* end = data + at + step;
-    std::size_t length = 1;
-    for (; *end == level; end += step) ++length;
-    ++table[level * row + length];
+    const bool goes_on = data[at - step] == level;
+    const auto length = static_cast<std::uint16_t>(
+        1 + (goes_on ? lengths[static_cast<std::size_t>(at - step)] : 0));
+    lengths[at] = length;
+    table[level * row + length] += data[at + step] != level;
   }
   return {table, longest, voxels.size()};
 }
