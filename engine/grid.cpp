@@ -27,4 +27,18 @@ Box BoundingBoxOf(const Mask& mask) {
   return box;
 }
 
+Mask Cut(const Mask& mask, const Box& box) {
+  Mask part;
+  part.grid.spacing_mm = mask.grid.spacing_mm;
+  for (std::size_t axis = 0; axis < 3; ++axis)
+    part.grid.size[axis] = box.last[axis] - box.first[axis] + 1;
+  for (int z = box.first[2]; z <= box.last[2]; ++z) {
+    for (int y = box.first[1]; y <= box.last[1]; ++y) {
+      const std::uint8_t* row = &mask.inside[mask.grid.Index(box.first[0], y, z)];
+      part.inside.insert(part.inside.end(), row, row + part.grid.size[0]);
+    }
+  }
+  return part;
+}
+
 }  // namespace consilium::engine

@@ -49,5 +49,7 @@ struct Box {
   bool empty = true;
 };
 [[nodiscard]] Box BoundingBoxOf(const Mask& mask);
+// The part of a mask in `box` (not empty, within its grid).
+[[nodiscard]] Mask Cut(const Mask& mask, const Box& box);
 
 }  // namespace consilium::engine

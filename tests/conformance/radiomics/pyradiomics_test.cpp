@@ -1,0 +1,135 @@
+// Original and filtered images of 53 cases against PyRadiomics' values.
+#include "engine/pyradiomics.h"
+
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <string>
+
+#include "engine/itk/read_image.h"
+#include "engine/laplacian.h"
+#include "tests/support/reference_data.h"
+
+namespace consilium::engine {
+namespace {
+
+using testing_support::Shared;
+
+const std::string kReference = "reference/radiomics/pyradiomics_current_code.csv";
+
+// Where a case's image and mask are; the mask's label is 1.
+std::pair<std::string, std::string> FilesOf(const std::string& name) {
+  const std::string folder = "reference/radiomics/data/";
+  if (name == "ibsi_ct") {
+    return {folder + "ibsi1_ct_phantom/nifti/image.nii.gz",
+            folder + "ibsi1_ct_phantom/nifti/mask.nii.gz"};
+  }
+  if (name.starts_with("STS_")) {
+    const std::string of_case = "data/sts_mr_t1/nifti/" + name + "/MR_T1_";
+    return {of_case + "image.nii.gz", of_case + "mask.nii.gz"};
+  }
+  return {folder + "pyradiomics/" + name + "_image.nrrd",
+          folder + "pyradiomics/" + name + "_label.nrrd"};
+}
+
+struct ReferenceCase {
+  std::string name;
+  Image image;
+  Mask mask;
+};
+
+// The reference's table and its 53 cases, one after another.
+class Reference {
+ public:
+  Reference() : table_(testing_support::ReadSharedCsv(kReference)) {
+    for (std::size_t row = 0; row < table_.row_count(); ++row)
+      row_of_[std::string(table_.Cell(row, 0))] = row;
+  }
+  // How many cases there were.
+  template <typename Work>
+  int ForEachCase(const Work& work) const {
+    int cases = 0;
+    for (std::size_t column = 1; column < table_.header().size(); ++column, ++cases) {
+      ReferenceCase one{table_.header()[column], {}, {}};
+      SCOPED_TRACE(one.name);
+      const auto [image_file, mask_file] = FilesOf(one.name);
+      auto image = itk_files::ReadImage(Shared(image_file));
+      const auto labels = itk_files::ReadImage(Shared(mask_file));
+      if (!image || !labels) {
+        ADD_FAILURE() << (image ? labels.error().message : image.error().message);
+        continue;
+      }
+      one.image = std::move(image->image);
+      one.mask.grid = one.image.grid;
+      for (const double label : labels->image.values) one.mask.inside.push_back(label == 1 ? 1 : 0);
+      work(one);
+    }
+    return cases;
+  }
+  // Every feature, relative to its size; near zero, to the size of what cancels there.
+  void Compare(const ReferenceCase& one, const std::string& image,
+               const std::vector<PyradiomicsFeature>& features, double tolerance) {
+    const auto expected_of = [&](std::string_view feature_class, std::string_view name) {
+      const auto row = row_of_.find(fmt::format("{}_{}_{}", image, feature_class, name));
+      return row == row_of_.end() ? std::nan("")
+                                  : testing_support::Number(table_, row->second, one.name);
+    };
+    for (const auto& [feature_class, name, value] : features) {
+      const double expected = expected_of(feature_class, name);
+      double size = std::max(std::abs(expected), 1e-9);  // entropies of one level are -3e-16 there
+      if (name == "Mean" || name == "Median")
+        size = std::max(size, expected_of("firstorder", "RootMeanSquared"));
+      if (name == "Skewness") size = std::max(size, 1.0);
+      // PyRadiomics adds 2.2e-16 to products of probabilities, which may be as small as 1e-10.
+      const double allowed = name == "MCC" ? std::max(tolerance, 2e-6) : tolerance;
+      EXPECT_LE(std::abs(value - expected) / size, allowed)
+          << image << "_" << feature_class << "_" << name << ": " << value << ", expected "
+          << expected;
+      ++compared;
+    }
+  }
+  int compared = 0;
+
+ private:
+  CsvTable table_;
+  std::map<std::string, std::size_t> row_of_;
+};
+
+TEST(Pyradiomics, TheOriginalImageOfAllCases) {
+  CONSILIUM_NEEDS_SHARED(kReference);
+  Reference reference;
+  const int cases = reference.ForEachCase([&](const ReferenceCase& one) {
+    const auto features = PyradiomicsIntensityFeatures(one.image, one.mask);
+    const auto shape = PyradiomicsShapeFeatures(one.mask);
+    ASSERT_TRUE(features.has_value()) << features.error().message;
+    ASSERT_TRUE(shape.has_value()) << shape.error().message;
+    reference.Compare(one, "original", *features, 1e-9);
+    reference.Compare(one, "original", *shape, 1e-9);
+  });
+  EXPECT_EQ(cases, 53);
+  EXPECT_EQ(reference.compared, 53 * 107);
+}
+
+TEST(Pyradiomics, TheLaplaciansOfGaussiansOfAllCases) {
+  CONSILIUM_NEEDS_SHARED(kReference);
+  Reference reference;
+  const int cases = reference.ForEachCase([&](const ReferenceCase& one) {
+    const Box box = BoundingBoxOf(one.mask);
+    const Mask mask = Cut(one.mask, box);
+    for (int sigma = 1; sigma <= 5; ++sigma) {
+      const auto image = LaplacianOfGaussian(one.image, sigma, box);
+      ASSERT_TRUE(image.has_value()) << image.error().message;
+      const auto features = PyradiomicsIntensityFeatures(*image, mask);
+      ASSERT_TRUE(features.has_value()) << features.error().message;
+      reference.Compare(one, fmt::format("log-sigma-{}-0-mm-3D", sigma), *features, 1e-6);
+    }
+  });
+  EXPECT_EQ(cases, 53);
+  EXPECT_EQ(reference.compared, 53 * 5 * 93);
+}
+
+}  // namespace
+}  // namespace consilium::engine
