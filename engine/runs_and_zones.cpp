@@ -27,19 +27,56 @@ class Zones {
     }
     return at;
   }
-  void Join(std::uint32_t a, std::uint32_t b) {
-    a = First(a);
+  // The first voxel of both together; `a` is the first of its zone.
+  [[nodiscard]] std::uint32_t Join(std::uint32_t a, std::uint32_t b) {
     b = First(b);
     if (a < b) {
       parent_[b] = a;
-    } else {
-      parent_[a] = b;
+      return a;
     }
+    parent_[a] = b;
+    return b;
   }
 
  private:
   std::vector<std::uint32_t> parent_;
 };
+
+// Where to look for a voxel's zone among the neighbours that come before it in memory. What
+// touches an equal neighbour needs no look of its own: if it is equal too, it is of that zone.
+struct Look {
+  std::ptrdiff_t step = 0;           // to a neighbour; 0: no neighbour that was looked at is equal
+  std::vector<std::ptrdiff_t> rest;  // if it is equal: what does not touch it, and nothing else
+};
+std::vector<Look> LooksOf(const LevelBox& levels, bool in_slice) {
+  const auto directions = in_slice ? Directions2d() : Directions3d();
+  const auto touch = [](const Direction& a, const Direction& b) {
+    return std::abs(a.x - b.x) <= 1 && std::abs(a.y - b.y) <= 1 && std::abs(a.z - b.z) <= 1;
+  };
+  const auto same = [](const Direction& a, const Direction& b) {
+    return a.x == b.x && a.y == b.y && a.z == b.z;
+  };
+  std::vector<Direction> tried;
+  std::vector<Look> looks;
+  const auto add = [&](std::ptrdiff_t step, const Direction* equal) {
+    Look look{step, {}};
+    for (const Direction& other : directions) {
+      const bool unequal = std::any_of(tried.begin(), tried.end(),
+                                       [&](const Direction& one) { return same(one, other); });
+      if (!unequal && (equal == nullptr || !touch(*equal, other)))
+        look.rest.push_back(levels.Step(other));
+    }
+    looks.push_back(std::move(look));
+  };
+  // Those that touch the most others first.
+  for (const Direction& one : {Direction{0, 0, 1}, Direction{0, 1, 0}, Direction{1, 0, 0}}) {
+    if (in_slice && one.z != 0) continue;
+    add(levels.Step(one), &one);
+    tried.push_back(one);
+  }
+  add(0, nullptr);
+  return looks;
+}
 
 }  // namespace
 
@@ -51,15 +88,26 @@ SizeCounts RunCounts(const LevelBox& levels, const Direction& direction, int z) 
   const std::uint16_t* data = levels.data();
   const std::ptrdiff_t step = std::abs(levels.Step(direction));  // voxels come in memory's order
   const auto voxels = VoxelsOf(levels, z);
-  // How many voxels of a run come up to here, this one included. No branches: levels are noise.
-  std::vector<std::uint16_t> lengths(levels.padded_count());
+  // Voxels that go on a run, gathered without branches: levels are noise.
+  std::vector<std::uint32_t> going_on(voxels.size() + 1);
+  std::size_t count = 0;
   for (const std::uint32_t at : voxels) {
-    const std::uint16_t level = data[at];
-    const bool goes_on = data[at - step] == level;
-    const auto length = static_cast<std::uint16_t>(
-        1 + (goes_on ? lengths[static_cast<std::size_t>(at - step)] : 0));
-    lengths[at] = length;
-    table[level * row + length] += data[at + step] != level;
+    going_on[count] = at;
+    count += data[at - step] == data[at];
+  }
+  // table(i, l): voxels of level i that are the l-th of their run. Every run of more than l voxels
+  // has one that is the l-th and one that follows it.
+  for (const std::uint32_t at : voxels) ++table[data[at] * row + 1];
+  std::vector<std::uint16_t> before(levels.padded_count());  // in the run, before this voxel
+  for (std::size_t k = 0; k < count; ++k) {
+    const std::uint32_t at = going_on[k];
+    const auto length = static_cast<std::uint16_t>(before[at - static_cast<std::size_t>(step)] + 1);
+    before[at] = length;
+    --table[data[at] * row + 1];
+    ++table[data[at] * row + length + 1];
+  }
+  for (std::size_t i = 1; i * row < table.size(); ++i) {
+    for (std::size_t l = 1; l < longest; ++l) table[i * row + l] -= table[i * row + l + 1];
   }
   return {table, longest, voxels.size()};
 }
@@ -112,14 +160,20 @@ ZoneCounts CountZones(const LevelBox& levels, int z,
                       const std::vector<std::uint32_t>& border_distances) {
   const std::uint16_t* data = levels.data();
   const auto voxels = VoxelsOf(levels, z);
-  std::vector<std::ptrdiff_t> steps;  // to neighbours that come earlier in memory
-  for (const Direction& direction : z < 0 ? Directions3d() : Directions2d())
-    steps.push_back(levels.Step(direction));
+  const std::vector<Look> looks = LooksOf(levels, z >= 0);
   Zones zones(levels.padded_count());
   for (const std::uint32_t at : voxels) {
     zones.Begin(at);
-    for (const std::ptrdiff_t step : steps) {
-      if (data[at - step] == data[at]) zones.Join(at, static_cast<std::uint32_t>(at - step));
+    std::uint32_t first = at;
+    const auto join_if_equal = [&](std::ptrdiff_t step) {
+      if (data[at - step] != data[at]) return false;
+      first = zones.Join(first, static_cast<std::uint32_t>(at - step));
+      return true;
+    };
+    for (const Look& look : looks) {
+      if (look.step != 0 && !join_if_equal(look.step)) continue;
+      for (const std::ptrdiff_t step : look.rest) join_if_equal(step);
+      break;
     }
   }
   struct Zone {
