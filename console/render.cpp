@@ -478,9 +478,10 @@ std::string ProgressText(const v1::StudyStatus& status, std::int64_t now_unix_ms
       OneLine(status.doing()), status.fits(), Megabytes(status.bytes_up()), CountdownText(elapsed));
   if (status.attempt() == 0) {
     const double share = ProgressShare(status.round(), kTypicalLambdaCount);
-    text +=
-        fmt::format(", about {} left", CountdownText(static_cast<std::int64_t>(
-                                           static_cast<double>(elapsed) * (1 - share) / share)));
+    // A coordinator may say that a study began in any millennium.
+    constexpr double kLongestMs = 1e15;
+    const double left = std::min(static_cast<double>(elapsed) * (1 - share) / share, kLongestMs);
+    text += fmt::format(", about {} left", CountdownText(static_cast<std::int64_t>(left)));
   }
   return text;
 }

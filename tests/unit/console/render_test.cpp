@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <limits>
 #include <nlohmann/json.hpp>
 #include <sstream>
 
@@ -436,6 +437,16 @@ TEST(WatchBlock, LetsNobodyWriteToTheTerminalOfAnother) {
     EXPECT_EQ(text.find_first_of("\x1B\x07\r"), std::string::npos) << text;
   }
   EXPECT_EQ(WatchLine(status, kNow).find('\n'), std::string::npos);
+}
+
+// Whatever a coordinator says of the time: the rest is a number that there is.
+TEST(ProgressLine, OfAStudyThatBeganAtAnyTimeTellsWhatIsLeft) {
+  v1::StudyStatus status = Running();
+  status.set_round(0);
+  status.set_attempt(0);
+  status.set_started_unix_ms(1);
+  const std::string text = ProgressText(status, std::numeric_limits<std::int64_t>::max());
+  EXPECT_NE(text.find("about 11574074 days left"), std::string::npos) << text;
 }
 
 TEST(WatchLineText, TellsThreeWaitsAndCountsTheRest) {
