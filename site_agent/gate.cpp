@@ -384,9 +384,10 @@ void Gate::Apply(const LedgerRecord& record) {
     case LedgerEvent::kStudyEnded: {
       if (state == nullptr) return;
       StudyState rest;
-      rest.terms = std::move(state->terms);
+      rest.terms.columns = std::move(state->terms.columns);
       rest.name = std::move(state->name);
       rest.row_sets = std::move(state->row_sets);
+      for (auto& [digest, rows] : rest.row_sets) rows.shrink_to_fit();
       rest.ended = true;
       *state = std::move(rest);
       return;
@@ -614,7 +615,6 @@ Ruling<void> Gate::CheckRoster(const RoundFacts& facts, const StudyState& state,
 Ruling<void> Gate::CheckAttempt(const RoundFacts& facts, const StudyState& state) const {
   const Counts where = {{PublicField::kRound, static_cast<std::int64_t>(facts.round)},
                         {PublicField::kAttempt, facts.attempt}};
-  if (state.ended) return No(GateRule::kAttemptMixed, "the study has ended here.", where);
   if (!state.attempt) return {};
   if (facts.attempt < *state.attempt || (facts.attempt == *state.attempt && state.attempt_ended)) {
     return No(GateRule::kAttemptMixed, fmt::format("attempt {} is over.", facts.attempt), where);
@@ -843,6 +843,11 @@ Ruling<Gate::Admission> Gate::Check(const RoundFacts& facts, const Query& query,
     return No(GateRule::kStudyNotApproved, "the study was not approved at this site.");
   }
   const StudyState& state = found->second;
+  if (state.ended) {
+    return No(GateRule::kAttemptMixed, "the study has ended here.",
+              {{PublicField::kRound, static_cast<std::int64_t>(facts.round)},
+               {PublicField::kAttempt, facts.attempt}});
+  }
   if (!facts.derived) {
     return No(
         GateRule::kNotDerived,

@@ -246,7 +246,7 @@ class Gate {
   struct StudyState {
     StudyTerms terms;
     std::string name;
-    bool ended = false;                    // then all but terms, name and row sets is empty
+    bool ended = false;                    // then all but columns, name and row sets is empty
     std::optional<std::uint32_t> attempt;  // the latest
     bool attempt_ended = false;
     Digest roster_hash;

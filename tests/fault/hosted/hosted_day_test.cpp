@@ -90,7 +90,7 @@ TEST(HostedDay, HoldsInTheEveningWhatItHeldAtNoon) {
   EXPECT_GT(silences, 20);
   EXPECT_GT(kills, 10);
   // What four gates keep of a study that is over: names, columns, row sets.
-  EXPECT_LE(evening.bytes, noon.bytes + more * 40'000);
+  EXPECT_LE(evening.bytes, noon.bytes + more * 20'000);
   EXPECT_LE(evening.files, noon.files);
 }
 
