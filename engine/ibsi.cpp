@@ -111,7 +111,7 @@ Result<std::vector<IbsiFeature>> IbsiFeatures(const PreparedRegion& region,
   };
   const auto without_directions = [&](std::span<const NamedAggregation> aggregations) {
     for (const auto& [name, aggregation] : aggregations) {
-      const ZoneFeatures zones = Glszm(box, region.morphological, aggregation);
+      const ZoneFeatures zones = ZonesOf(box, region.morphological, aggregation);
       VisitAs(zones.glszm, GlszmNames(), into("glszm", name));
       VisitAs(zones.gldzm, GldzmNames(), into("gldzm", name));
       NgtdmFeatures::Visit(Ngtdm(box, aggregation), into("ngtdm", name));

@@ -83,8 +83,40 @@ Recursion RecursionOf(double sigma, bool second_derivative) {
   return r;
 }
 
-// Filters kLanes lines at once: `x` [length][kLanes] in place, `forwards` of the same size. Each
-// lane does the same additions and products whatever the width of the machine's vectors, none
+// The last four inputs and outputs of a recursion on kLanes lines, newest first.
+struct History {
+  std::array<std::array<double, kLanes>, 4> in{}, out{};
+
+  // The line was `border` without end, and the recursion has settled: at `rest` times it.
+  [[gnu::always_inline]] void Begin(const double* border, double rest) {
+    for (std::size_t k = 0; k < 4; ++k) {
+      for (std::size_t lane = 0; lane < kLanes; ++lane) {
+        in[k][lane] = border[lane];
+        out[k][lane] = border[lane] * rest;
+      }
+    }
+  }
+  [[gnu::always_inline]] void PutIn(std::size_t lane, double value) {
+    for (std::size_t k = 3; k > 0; --k) in[k][lane] = in[k - 1][lane];
+    in[0][lane] = value;
+  }
+  [[gnu::always_inline]] double PutOut(std::size_t lane, double value) {
+    for (std::size_t k = 3; k > 0; --k) out[k][lane] = out[k - 1][lane];
+    out[0][lane] = value;
+    return value;
+  }
+  [[nodiscard, gnu::always_inline]] double Next(std::size_t lane,
+                                                const std::array<double, 4>& of_in,
+                                                const std::array<double, 4>& of_out) const {
+    return in[0][lane] * of_in[0] + in[1][lane] * of_in[1] + in[2][lane] * of_in[2] +
+           in[3][lane] * of_in[3] -
+           (out[0][lane] * of_out[0] + out[1][lane] * of_out[1] + out[2][lane] * of_out[2] +
+            out[3][lane] * of_out[3]);
+  }
+};
+
+// Filters kLanes lines at once: `x_of` [length][kLanes] in place, `forwards_of` of the same size.
+// Each lane does the same additions and products whatever the width of the machine's vectors, none
 // fused.
 __attribute__((target_clones("avx512f", "avx2", "default"), optimize("O3"))) void Filter(
     const Recursion& r, std::size_t length, std::vector<double>& x_of,
@@ -92,54 +124,21 @@ __attribute__((target_clones("avx512f", "avx2", "default"), optimize("O3"))) voi
   double* __restrict x = x_of.data();
   double* __restrict forwards = forwards_of.data();
   const double sum_d = 1 + r.d[0] + r.d[1] + r.d[2] + r.d[3];
-  const double rest_n = (r.n[0] + r.n[1] + r.n[2] + r.n[3]) / sum_d,
-               rest_m = (r.m[0] + r.m[1] + r.m[2] + r.m[3]) / sum_d;
-  std::array<std::array<double, kLanes>, 4> in{}, out{};  // the last four, newest first
-  const auto begin = [&](const double* border, double rest) {
-    for (std::size_t k = 0; k < 4; ++k) {
-      for (std::size_t lane = 0; lane < kLanes; ++lane) {
-        in[k][lane] = border[lane];
-        out[k][lane] = border[lane] * rest;  // what a constant line settles at
-      }
-    }
-  };
-  begin(x, rest_n);
+  History history;
+  history.Begin(x, (r.n[0] + r.n[1] + r.n[2] + r.n[3]) / sum_d);
   for (std::size_t i = 0; i < length; ++i) {
-    const double* now = &x[i * kLanes];
-    double* put = &forwards[i * kLanes];
     for (std::size_t lane = 0; lane < kLanes; ++lane) {
-      const double value = now[lane] * r.n[0] + in[0][lane] * r.n[1] + in[1][lane] * r.n[2] +
-                           in[2][lane] * r.n[3] -
-                           (out[0][lane] * r.d[0] + out[1][lane] * r.d[1] + out[2][lane] * r.d[2] +
-                            out[3][lane] * r.d[3]);
-      in[2][lane] = in[1][lane];
-      in[1][lane] = in[0][lane];
-      in[0][lane] = now[lane];
-      out[3][lane] = out[2][lane];
-      out[2][lane] = out[1][lane];
-      out[1][lane] = out[0][lane];
-      out[0][lane] = value;
-      put[lane] = value;
+      history.PutIn(lane, x[i * kLanes + lane]);
+      forwards[i * kLanes + lane] = history.PutOut(lane, history.Next(lane, r.n, r.d));
     }
   }
-  begin(&x[(length - 1) * kLanes], rest_m);
+  history.Begin(&x[(length - 1) * kLanes], (r.m[0] + r.m[1] + r.m[2] + r.m[3]) / sum_d);
   for (std::size_t i = length; i-- > 0;) {
-    double* now = &x[i * kLanes];
-    const double* other = &forwards[i * kLanes];
     for (std::size_t lane = 0; lane < kLanes; ++lane) {
-      const double value = in[0][lane] * r.m[0] + in[1][lane] * r.m[1] + in[2][lane] * r.m[2] +
-                           in[3][lane] * r.m[3] -
-                           (out[0][lane] * r.d[0] + out[1][lane] * r.d[1] + out[2][lane] * r.d[2] +
-                            out[3][lane] * r.d[3]);
-      in[3][lane] = in[2][lane];
-      in[2][lane] = in[1][lane];
-      in[1][lane] = in[0][lane];
-      in[0][lane] = now[lane];
-      out[3][lane] = out[2][lane];
-      out[2][lane] = out[1][lane];
-      out[1][lane] = out[0][lane];
-      out[0][lane] = value;
-      now[lane] = other[lane] + value;
+      const double now = x[i * kLanes + lane];
+      x[i * kLanes + lane] =
+          forwards[i * kLanes + lane] + history.PutOut(lane, history.Next(lane, r.m, r.d));
+      history.PutIn(lane, now);
     }
   }
 }

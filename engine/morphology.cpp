@@ -9,6 +9,7 @@
 
 #include "base/portable_math.h"
 #include "engine/convex_hull.h"
+#include "engine/spatial_correlation.h"
 
 namespace consilium::engine {
 namespace {

@@ -3,8 +3,7 @@
 // Notation: V and A volume and area of the mesh (surface.h); lambda_1 >= lambda_2 >= lambda_3
 // eigenvalues of the covariance of the voxels' centres; N_v voxels. Two masks: the morphological
 // one (the region as it was drawn) and the intensity one (after resegmentation). Source: IBSI
-// reference manual, "Morphological features" (HCUG); Moran, Biometrika 37:17-23, 1950; Geary, The
-// Incorporated Statistician 5:115-145, 1954.
+// reference manual, "Morphological features" (HCUG).
 #pragma once
 
 #include "base/result.h"
@@ -78,12 +77,5 @@ struct MorphologyFeatures : Averaged<MorphologyFeatures> {
 // What needs no intensities; the others are NaN. Errors: kInvalidArgument (no voxel).
 [[nodiscard]] Result<MorphologyFeatures> ShapeOf(const Mask& morphological,
                                                  const MorphologyOptions& options = {});
-
-// Moran's I and Geary's C of the intensities, weighted by 1 / distance in mm between centres. Sums
-// over all pairs: directly for few voxels, else as an autocorrelation by FFT.
-struct SpatialCorrelation {
-  double morans_i = kUndefined, gearys_c = kUndefined;
-};
-[[nodiscard]] SpatialCorrelation SpatialCorrelationOf(const Image& image, const Mask& mask);
 
 }  // namespace consilium::engine

@@ -222,7 +222,7 @@ SizeFeatures Glrlm(const LevelBox& levels, Aggregation how) {
       how);
 }
 
-ZoneFeatures Glszm(const LevelBox& levels, const Mask& mask, Aggregation how) {
+ZoneFeatures ZonesOf(const LevelBox& levels, const Mask& mask, Aggregation how) {
   std::vector<std::vector<SizeCounts>> sizes, distances;
   const auto zones = CountBySlice<ZoneCounts>(
       levels, how, [&](int z) { return CountZones(levels, z, BorderDistances(levels, mask, z)); });

@@ -43,10 +43,11 @@ struct ZoneCounts {
 // Of a region. `how`: of GLRLM, any; the others take k2dAverage (2D), k25dMerge (2.5D), k3dMerge
 // (3D).
 [[nodiscard]] SizeFeatures Glrlm(const LevelBox& levels, Aggregation how);
+// GLSZM and GLDZM, of the same zones.
 struct ZoneFeatures {
   SizeFeatures glszm, gldzm;
 };
-[[nodiscard]] ZoneFeatures Glszm(const LevelBox& levels, const Mask& mask, Aggregation how);
+[[nodiscard]] ZoneFeatures ZonesOf(const LevelBox& levels, const Mask& mask, Aggregation how);
 [[nodiscard]] SizeFeatures Ngldm(const LevelBox& levels, Aggregation how, int distance = 1,
                                  int alpha = 0);
 

@@ -1,10 +1,11 @@
+#include "engine/spatial_correlation.h"
+
 #include <Eigen/Core>
+#include <array>
 #include <cmath>
 #include <complex>
 #include <unsupported/Eigen/FFT>
 #include <vector>
-
-#include "engine/morphology.h"
 
 namespace consilium::engine {
 namespace {

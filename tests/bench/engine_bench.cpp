@@ -14,6 +14,7 @@
 #include "engine/pyradiomics.h"
 #include "engine/resegment.h"
 #include "engine/runs_and_zones.h"
+#include "engine/spatial_correlation.h"
 
 namespace consilium::engine {
 namespace {

@@ -8,6 +8,7 @@
 #include "engine/convex_hull.h"
 #include "engine/local_intensity.h"
 #include "engine/morphology.h"
+#include "engine/spatial_correlation.h"
 #include "engine/surface.h"
 #include "tests/unit/engine/random_region.h"
 

@@ -47,7 +47,7 @@ TEST(Textures, MergedInTheVolumeDoNotChangeWhenTheAxesAreExchanged) {
        {std::tuple(&here, &region.mask, &a), std::tuple(&there, &turned.mask, &b)}) {
     GlcmFeatures::Visit(Glcm(*box, Aggregation::k3dMerge), into(*all));
     SizeFeatures::Visit(Glrlm(*box, Aggregation::k3dMerge), into(*all));
-    const ZoneFeatures zones = Glszm(*box, *mask, Aggregation::k3dMerge);
+    const ZoneFeatures zones = ZonesOf(*box, *mask, Aggregation::k3dMerge);
     SizeFeatures::Visit(zones.glszm, into(*all));
     SizeFeatures::Visit(zones.gldzm, into(*all));
     SizeFeatures::Visit(Ngldm(*box, Aggregation::k3dMerge), into(*all));
@@ -66,7 +66,7 @@ TEST(Textures, OfAFlatRegion) {
   EXPECT_EQ(glcm.contrast, 0);
   EXPECT_TRUE(std::isnan(glcm.correlation));
   EXPECT_EQ(Ngtdm(box, Aggregation::k3dMerge).coarseness, 1e6);
-  const ZoneFeatures zones = Glszm(box, region.mask, Aggregation::k3dMerge);
+  const ZoneFeatures zones = ZonesOf(box, region.mask, Aggregation::k3dMerge);
   EXPECT_DOUBLE_EQ(zones.glszm.percentage, 1.0 / 64);
   EXPECT_DOUBLE_EQ(zones.gldzm.large_emphasis, 1);
 }
