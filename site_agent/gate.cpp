@@ -613,9 +613,9 @@ Ruling<void> Gate::CheckRoster(const RoundFacts& facts, const StudyState& state,
 }
 
 Ruling<void> Gate::CheckAttempt(const RoundFacts& facts, const StudyState& state) const {
+  if (!state.attempt) return {};
   const Counts where = {{PublicField::kRound, static_cast<std::int64_t>(facts.round)},
                         {PublicField::kAttempt, facts.attempt}};
-  if (!state.attempt) return {};
   if (facts.attempt < *state.attempt || (facts.attempt == *state.attempt && state.attempt_ended)) {
     return No(GateRule::kAttemptMixed, fmt::format("attempt {} is over.", facts.attempt), where);
   }

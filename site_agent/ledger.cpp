@@ -588,7 +588,7 @@ class ChainCheck {
         ErrorCode::kDataLoss,
         fmt::format(
             "site {}: ledger: record {}: {}. Restore the ledger from a copy; answer nothing "
-            "until VerifyLedger passes",
+            "until `consilium-site ledger --verify` passes",
             site_, index, what));
   }
 
@@ -745,7 +745,7 @@ Result<void> Ledger::Append(LedgerRecord record) {
   record.sequence = head_.count;
   record.previous = head_.hash;
   const Bytes encoded = EncodeRecord(record);
-  std::copy_n(encoded.end() - 32, 32, record.hash.bytes.begin());
+  std::copy_n(encoded.end() - 32, 32, record.hash.bytes.begin());  // its hash stands at the end
   if (auto kept = sink_->Append(encoded); !kept) {
     return tl::unexpected(Within(fmt::format("site {}: ledger: record {}", site_, record.sequence),
                                  std::move(kept).error()));
