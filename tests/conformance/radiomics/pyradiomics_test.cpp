@@ -10,8 +10,8 @@
 #include <string>
 
 #include "engine/itk/read_image.h"
-#include "engine/laplacian.h"
-#include "engine/wavelet.h"
+#include "engine/filter/recursive_laplacian.h"
+#include "engine/filter/wavelet.h"
 #include "tests/support/reference_data.h"
 
 namespace consilium::engine {

@@ -3,10 +3,10 @@
 #include <cmath>
 #include <numbers>
 
-#include "engine/laplacian.h"
+#include "engine/filter/recursive_laplacian.h"
 #include "engine/resample.h"
 #include "engine/trigonometry.h"
-#include "engine/wavelet.h"
+#include "engine/filter/wavelet.h"
 #include "tests/unit/engine/random_region.h"
 
 namespace consilium::engine {

@@ -1,4 +1,4 @@
-#include "engine/laplacian.h"
+#include "engine/filter/recursive_laplacian.h"
 
 #include <fmt/format.h>
 

@@ -1,4 +1,4 @@
-#include "engine/wavelet.h"
+#include "engine/filter/wavelet.h"
 
 #include <fmt/format.h>
 
