@@ -26,6 +26,7 @@
 #include "coordinator/study_run.h"
 #include "identity/tls13.h"
 #include "program/program.h"
+#include "program/progress.h"
 #include "simulation/generated_hospitals.h"
 #include "simulation/local_federation.h"
 #include "study/program.h"
@@ -45,7 +46,10 @@ std::string Seconds(double seconds) {
 class ProgressLine {
  public:
   ProgressLine(const Screen& screen, int lambda_count)
-      : screen_(screen), lambda_count_(lambda_count), began_(Clock::now()) {}
+      : screen_(screen),
+        lambda_count_(lambda_count),
+        began_(Clock::now()),
+        line_(screen.terminal) {}
 
   void Show(const simulation::Progress& progress) {
     const double elapsed = std::chrono::duration<double>(Clock::now() - began_).count();
@@ -66,17 +70,10 @@ class ProgressLine {
         "round {:>3}  {:<26} {:>4} fits  {:>8} sent per hospital  {} elapsed, about {} left",
         progress.round + 1, progress.doing, progress.fits, Megabytes(progress.bytes_up),
         Seconds(elapsed), Seconds(left));
-    if (screen_.terminal) {
-      constexpr int kBar = 20;
-      fmt::print(stderr, "\r\033[K\033[36m{}\033[0m {}", Bar(share, kBar), line);
-      std::fflush(stderr);
-    } else if (elapsed >= next_) {
-      fmt::print(stderr, "{}\n", line);
-      next_ = elapsed + 2;
-    }
+    line_.Show(share, line, static_cast<std::int64_t>(elapsed * 1000));
   }
   void End() const {
-    if (screen_.terminal && !screen_.json) fmt::print(stderr, "\r\033[K");
+    if (!screen_.json) line_.End();
   }
   [[nodiscard]] double elapsed() const {
     return std::chrono::duration<double>(Clock::now() - began_).count();
@@ -87,7 +84,7 @@ class ProgressLine {
   int lambda_count_;
   Clock::time_point began_;
   std::size_t fits_max_ = 0;
-  double next_ = 0;
+  program::LiveLine line_;
 };
 
 Result<void> WriteReport(const fs::path& out, const study::Results& results) {

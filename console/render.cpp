@@ -188,16 +188,6 @@ std::string Megabytes(std::uint64_t bytes) {
   return megabytes < 10 ? fmt::format("{:.1f} MB", megabytes) : fmt::format("{:.0f} MB", megabytes);
 }
 
-std::string CountdownText(std::int64_t ms) {
-  ms = std::max<std::int64_t>(0, ms);
-  if (ms >= 2 * kDay) return fmt::format("{} days", ms / kDay);
-  const std::int64_t seconds = ms / kSecond;
-  if (ms >= kHour) {
-    return fmt::format("{}:{:02}:{:02}", seconds / 3600, seconds / 60 % 60, seconds % 60);
-  }
-  return fmt::format("{}:{:02}", seconds / 60, seconds % 60);
-}
-
 std::string AgoText(std::int64_t ms) {
   ms = std::max<std::int64_t>(0, ms);
   if (ms < 2 * kMinute) return fmt::format("{} s ago", ms / kSecond);
@@ -225,12 +215,6 @@ double ProgressShare(std::uint64_t round, int lambda_count) {
   const double typical = 14 + 0.55 * lambda_count;
   const auto done = static_cast<double>(round);
   return std::min(0.97, (done + 1) / std::max(typical, 1.25 * (done + 3)));
-}
-
-std::string Bar(double share, int width) {
-  const int full = std::clamp(static_cast<int>(share * width), 0, width);
-  return std::string(static_cast<std::size_t>(full), '#') +
-         std::string(static_cast<std::size_t>(width - full), '.');
 }
 
 // ---- members ------------------------------------------------------------------------------------

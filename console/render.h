@@ -15,6 +15,7 @@
 #include "base/digest.h"
 #include "base/result.h"
 #include "federation/wire/wire.h"
+#include "program/progress.h"
 
 namespace consilium::v1 {  // protoc's, from proto/consilium/v1/consilium.proto
 class StudyLine;
@@ -27,8 +28,7 @@ namespace consilium::console {
 // ---- pieces -------------------------------------------------------------------------------------
 // "1.2 MB", "34 MB".
 [[nodiscard]] std::string Megabytes(std::uint64_t bytes);
-// "3:40", "1:03:40", "3 days" from 48 hours on; nothing is negative.
-[[nodiscard]] std::string CountdownText(std::int64_t ms);
+using program::CountdownText;
 // "2 s ago", "5 min ago", "3 h ago", "4 days ago"; a moment to come is "0 s ago".
 [[nodiscard]] std::string AgoText(std::int64_t ms);
 // Lines of others, each without control characters and marks that turn text around.
@@ -38,8 +38,7 @@ namespace consilium::console {
 // Which share of a study is done after `round` rounds, below 1: paths end at different lambdas, so
 // it is an estimate from the rounds of a typical path of `lambda_count`.
 [[nodiscard]] double ProgressShare(std::uint64_t round, int lambda_count);
-// `share` of 1 as '#' and '.', `width` characters.
-[[nodiscard]] std::string Bar(double share, int width);
+using program::Bar;
 
 // ---- members ------------------------------------------------------------------------------------
 // What a study pins and people compare: of a site both its keys, of a person the signing key.
