@@ -92,6 +92,7 @@ const std::map<std::string, std::set<std::string>>& Arrows() {
     arrows["engine"] = {"base"};
     arrows["engine_itk"] = {"engine", "base"};  // the target of engine/itk
     arrows["federation"] = arrows["identity"] = arrows["disk"] = arrows["program"] = {"base"};
+    arrows["extraction"] = {"engine", "engine_itk", "disk", "program", "base"};
     arrows["wire"] = {"federation", "base"};  // the target of federation/wire
     arrows["harmonization"] = arrows["learning"] = {"federation", "base"};
     arrows["study"] = {"harmonization", "learning", "federation", "base"};

@@ -8,7 +8,7 @@
 #include <array>
 #include <cstdio>
 
-#include "tests/unit/console/scratch_folder.h"
+#include "tests/support/scratch_folder.h"
 
 namespace consilium::console {
 namespace {
@@ -35,7 +35,7 @@ class Program {
 
 // What bash offers for these words, the last one unfinished.
 std::string Completed(const std::string& words) {
-  const ScratchFolder scratch;
+  const testing_support::ScratchFolder scratch;
   scratch.Write("script", *CompletionScript(Program().app(), "bash"));
   scratch.Write("run",
                 "source " + (scratch.path() / "script").string() + "\nCOMP_WORDS=(" + words +

@@ -3,7 +3,7 @@
 
 #include <gtest/gtest.h>
 
-#include "tests/unit/console/scratch_folder.h"
+#include "tests/support/scratch_folder.h"
 
 namespace consilium::console {
 namespace {
@@ -33,7 +33,7 @@ TEST(CheckFileName, RefusesEverythingThatCouldLeaveTheFolderOrHide) {
 }
 
 TEST(IncomingFile, ReplacesItsTargetWhenItIsWhole) {
-  const ScratchFolder scratch;
+  const testing_support::ScratchFolder scratch;
   scratch.Write("log", "old");
   {
     auto file = IncomingFile::Begin(scratch.path() / "log");
@@ -49,7 +49,7 @@ TEST(IncomingFile, ReplacesItsTargetWhenItIsWhole) {
 }
 
 TEST(IncomingFile, ThatIsNotFinishedLeavesWhatWasThereAndNothingElse) {
-  const ScratchFolder scratch;
+  const testing_support::ScratchFolder scratch;
   scratch.Write("log", "old");
   {
     auto file = IncomingFile::Begin(scratch.path() / "log");
@@ -63,7 +63,7 @@ TEST(IncomingFile, ThatIsNotFinishedLeavesWhatWasThereAndNothingElse) {
 }
 
 TEST(IncomingFile, MakesItsFolderAndSaysWhenItCannot) {
-  const ScratchFolder scratch;
+  const testing_support::ScratchFolder scratch;
   auto file = IncomingFile::Begin(scratch.path() / "a" / "b" / "log");
   ASSERT_TRUE(file.has_value()) << file.error().message;
   ASSERT_TRUE(file->Commit().has_value());

@@ -7,7 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "identity/authority.h"
-#include "tests/unit/console/scratch_folder.h"
+#include "tests/support/scratch_folder.h"
 
 namespace consilium::console {
 namespace {
@@ -70,7 +70,7 @@ TEST(ProfileFolder, RefusesANameThatWouldLeaveTheFolder) {
 }
 
 TEST(PersonKeys, AreMadeOnceReadBackAndForTheirOwnerAlone) {
-  const ScratchFolder scratch;
+  const testing_support::ScratchFolder scratch;
   const fs::path folder = scratch.path() / "a" / "b";
   const auto made = MakeKeys(folder, "");
   ASSERT_TRUE(made.has_value()) << made.error().message;
@@ -91,7 +91,7 @@ TEST(PersonKeys, AreMadeOnceReadBackAndForTheirOwnerAlone) {
 }
 
 TEST(PersonKeys, AreMissingWithTheCommandThatMakesThem) {
-  const ScratchFolder scratch;
+  const testing_support::ScratchFolder scratch;
   const auto keys = LoadKeys(scratch.path());
   ASSERT_FALSE(keys.has_value());
   EXPECT_EQ(keys.error().code, ErrorCode::kNotFound);
@@ -99,7 +99,7 @@ TEST(PersonKeys, AreMissingWithTheCommandThatMakesThem) {
 }
 
 TEST(PersonKeys, ThatOthersCanReadAreRefusedWithTheCure) {
-  const ScratchFolder scratch;
+  const testing_support::ScratchFolder scratch;
   ASSERT_TRUE(MakeKeys(scratch.path(), "").has_value());
   for (const mode_t mode : {0640U, 0604U, 0660U}) {
     ASSERT_EQ(::chmod((scratch.path() / "keys.json").c_str(), mode), 0);
@@ -111,7 +111,7 @@ TEST(PersonKeys, ThatOthersCanReadAreRefusedWithTheCure) {
 }
 
 TEST(PersonKeys, LockedWithAPassphraseOpenWithItAloneAndSayNothingOfEither) {
-  const ScratchFolder scratch;
+  const testing_support::ScratchFolder scratch;
   const auto made = MakeKeys(scratch.path(), "correct horse");
   ASSERT_TRUE(made.has_value()) << made.error().message;
   EXPECT_TRUE(made->locked());
@@ -134,7 +134,7 @@ TEST(PersonKeys, LockedWithAPassphraseOpenWithItAloneAndSayNothingOfEither) {
 }
 
 TEST(PersonKeys, DamagedAtAnyFieldAreNamedAndNeverRepeated) {
-  const ScratchFolder scratch;
+  const testing_support::ScratchFolder scratch;
   ASSERT_TRUE(MakeKeys(scratch.path(), "").has_value());
   const std::string good = scratch.Read("keys.json");
   const auto spoil = [&](const char* field, const nlohmann::ordered_json& value) {
@@ -173,7 +173,7 @@ TEST(PersonKeys, DamagedAtAnyFieldAreNamedAndNeverRepeated) {
 }
 
 TEST(PersonEnrolment, IsReadBackWithWhatItsCertificateSays) {
-  const ScratchFolder scratch;
+  const testing_support::ScratchFolder scratch;
   const auto keys = MakeKeys(scratch.path(), "");
   ASSERT_TRUE(keys.has_value());
   const auto enrolment =
@@ -188,7 +188,7 @@ TEST(PersonEnrolment, IsReadBackWithWhatItsCertificateSays) {
 }
 
 TEST(PersonEnrolment, KeepsTheOperatorAndReadsAFileWithout) {
-  const ScratchFolder scratch;
+  const testing_support::ScratchFolder scratch;
   const auto keys = MakeKeys(scratch.path(), "");
   auto enrolment = Enrolled(MakeAuthority(), keys->tls_key_pem, "anna", identity::Role::kLead);
   enrolment.operated_by = "anna";
@@ -202,7 +202,7 @@ TEST(PersonEnrolment, KeepsTheOperatorAndReadsAFileWithout) {
 }
 
 TEST(PersonEnrolment, IsMissingWithTheCommandThatMakesIt) {
-  const ScratchFolder scratch;
+  const testing_support::ScratchFolder scratch;
   const auto read = LoadEnrolment(scratch.path());
   ASSERT_FALSE(read.has_value());
   EXPECT_EQ(read.error().code, ErrorCode::kNotFound);
@@ -210,7 +210,7 @@ TEST(PersonEnrolment, IsMissingWithTheCommandThatMakesIt) {
 }
 
 TEST(PersonEnrolment, OfASiteIsNotAPersons) {
-  const ScratchFolder scratch;
+  const testing_support::ScratchFolder scratch;
   const auto keys = MakeKeys(scratch.path(), "");
   const auto enrolment =
       Enrolled(MakeAuthority(), keys->tls_key_pem, "MUMC", identity::Role::kSite);
@@ -221,7 +221,7 @@ TEST(PersonEnrolment, OfASiteIsNotAPersons) {
 }
 
 TEST(PersonEnrolment, DamagedAtAnyFieldIsNamed) {
-  const ScratchFolder scratch;
+  const testing_support::ScratchFolder scratch;
   const auto keys = MakeKeys(scratch.path(), "");
   ASSERT_TRUE(SaveEnrolment(scratch.path(), Enrolled(MakeAuthority(), keys->tls_key_pem, "anna",
                                                      identity::Role::kLead))
@@ -247,7 +247,7 @@ TEST(PersonEnrolment, DamagedAtAnyFieldIsNamed) {
 }
 
 TEST(PersonEnrolment, IsReplacedBySamePersonAtSameCoordinatorOnly) {
-  const ScratchFolder scratch;
+  const testing_support::ScratchFolder scratch;
   const auto keys = MakeKeys(scratch.path(), "");
   const identity::Authority authority = MakeAuthority(), other = MakeAuthority();
   EXPECT_TRUE(CheckReplaces(scratch.path(), "anna", other.fingerprint()).has_value());

@@ -10,7 +10,7 @@
 #include <string>
 #include <string_view>
 
-namespace consilium::console {
+namespace consilium::testing_support {
 
 class ScratchFolder {
  public:
@@ -46,4 +46,4 @@ class ScratchFolder {
   std::filesystem::path path_;
 };
 
-}  // namespace consilium::console
+}  // namespace consilium::testing_support
