@@ -1,6 +1,7 @@
 #include "base/distributions.h"
 
 #include <cmath>
+#include <initializer_list>
 #include <limits>
 
 #include "base/portable_math.h"
@@ -110,6 +111,41 @@ double StudentDensity(double t, int df) {
          IntegerPower(AngleOf(t, df).cosine, df + 1);
 }
 
+// Natural logarithm of the gamma function of x > 0: Stirling's series (A&S 6.1.41) from 10 on,
+// whose next term is below 1e-16, and x Gamma(x) = Gamma(x + 1) below.
+double LogGamma(double x) {
+  double product = 1;
+  for (; x < 10; ++x) product *= x;
+  const double inverse = 1 / x, square = inverse * inverse;
+  double series = 0;
+  for (const double term :
+       {1.0 / 156, -691.0 / 360360, 1.0 / 1188, -1.0 / 1680, 1.0 / 1260, -1.0 / 360, 1.0 / 12}) {
+    series = series * square + term;
+  }
+  return (x - 0.5) * Log(x) - x + Log(kSqrtTwoPi) + series * inverse - Log(product);
+}
+
+// The incomplete beta function behind F's tails (A&S 26.6.2): for x = numerator's share of
+// nu_1 f + nu_2, P(X <= f) = I_x(nu_1 / 2, nu_2 / 2).
+struct FTails {
+  double lower, upper;
+  double density;  // times f
+};
+FTails FTailsAt(double f, const FDegrees& df) {
+  const double a = df.numerator / 2, b = df.denominator / 2;
+  const double all = df.numerator * f + df.denominator;
+  const double x = df.numerator * f / all, rest = df.denominator / all;
+  const double power =
+      Exp(a * Log(x) + b * Log(rest) + LogGamma(a + b) - LogGamma(a) - LogGamma(b));
+  // The series of the smaller side has positive terms that fall from the start.
+  if (x < a / (a + b)) {
+    const double lower = BetaSeries(x, a, b, power);
+    return {lower, 1 - lower, power};
+  }
+  const double upper = BetaSeries(rest, b, a, power);
+  return {1 - upper, upper, power};
+}
+
 // The x > 0 where the increasing `excess` crosses zero: bracketed by doubling, then Newton's steps
 // with `slope`, halving wherever a step leaves the bracket.
 template <typename Excess, typename Slope>
@@ -213,6 +249,25 @@ double ChiSquareUpperTail(double x, int df) {
     term *= x / (j + 2);
   }
   return 2 * (NormalTail(root) + NormalDensity(root) * sum);
+}
+
+double FUpperTail(double x, const FDegrees& df) {
+  if (!(df.numerator > 0 && df.denominator > 0) || std::isnan(x)) return kNaN;
+  if (x <= 0) return 1;
+  return std::isinf(x) ? 0 : FTailsAt(x, df).upper;
+}
+
+double FQuantile(double probability, const FDegrees& df) {
+  if (!(df.numerator > 0 && df.denominator > 0) || !(probability >= 0 && probability <= 1))
+    return kNaN;
+  if (probability > 0.5) return 1 / FQuantile(1 - probability, {df.denominator, df.numerator});
+  if (probability == 0) return 0;
+  return SolveIncreasing(
+      1.0, [&](double f) { return Log(FTailsAt(f, df).lower / probability); },
+      [&](double f) {
+        const FTails tails = FTailsAt(f, df);
+        return tails.density / (f * tails.lower);
+      });
 }
 
 }  // namespace consilium

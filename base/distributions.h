@@ -1,10 +1,11 @@
-// The normal, Student and chi-square distributions with the same bits on every x86-64.
+// The normal, Student, chi-square and F distributions with the same bits on every x86-64.
 //
 // Only +, -, *, /, sqrt and base/portable_math.h are used. Every sum below has positive terms, so
 // tails keep their relative accuracy: better than 1e-12 for |x| <= 37 (normal), df <= 1000
 // (Student) and x <= 700 (chi-square), measured by the unit test against 60-digit values.
 // Sources: Abramowitz & Stegun, Handbook of Mathematical Functions, 1964, 26.2 (normal), 26.4
-// (chi-square), 26.5.4 and 26.7 (incomplete beta series and Student's t).
+// (chi-square), 26.5.4, 26.6 and 26.7 (incomplete beta series, F and Student's t), 6.1.41 (log
+// gamma).
 #pragma once
 
 namespace consilium {
@@ -27,5 +28,14 @@ namespace consilium {
 // P(X > x) for a chi-square X with df >= 1 degrees of freedom: the p value of a Q statistic. 1 for
 // x <= 0; NaN for df < 1.
 [[nodiscard]] double ChiSquareUpperTail(double x, int df);
+
+// Degrees of freedom of the mean squares that a variance ratio divides; real, each > 0.
+struct FDegrees {
+  double numerator = 1, denominator = 1;
+};
+// P(X > x) for Fisher's F; 1 for x <= 0, NaN unless both df > 0.
+[[nodiscard]] double FUpperTail(double x, const FDegrees& df);
+// The x with P(X <= x) = probability; 0 at 0, +inf at 1, NaN outside [0, 1] or unless both df > 0.
+[[nodiscard]] double FQuantile(double probability, const FDegrees& df);
 
 }  // namespace consilium

@@ -182,6 +182,63 @@ TEST(Distributions, NormalQuantilesKeepTwelveDigits) {
   EXPECT_TRUE(std::isnan(NormalQuantile(1.1)));
 }
 
+// R 4.2's qf(probability, numerator, denominator).
+struct FValue {
+  double probability, numerator, denominator, x;
+};
+constexpr FValue kFQuantiles[] = {
+    {0.001, 5.0, 18.0, 0.03911180000292154},   {0.025, 5.0, 18.0, 0.15718616136624455},
+    {0.5, 5.0, 18.0, 0.9038072645345164},      {0.975, 5.0, 18.0, 3.381967805875243},
+    {0.9999, 5.0, 18.0, 10.073185935354935},   {0.001, 5.0, 15.0, 0.038593907391634596},
+    {0.025, 5.0, 15.0, 0.15557596307848698},   {0.5, 5.0, 15.0, 0.9107243052969773},
+    {0.975, 5.0, 15.0, 3.5764153492790602},    {0.9999, 5.0, 15.0, 11.621071341400835},
+    {0.001, 1.0, 1.0, 2.4674051590789503e-06}, {0.025, 1.0, 1.0, 0.0015437125086741332},
+    {0.5, 1.0, 1.0, 1.0000000000000004},       {0.975, 1.0, 1.0, 647.789011477844},
+    {0.9999, 1.0, 1.0, 40528472.79027735},     {0.001, 2.5, 7.25, 0.003416490611334821},
+    {0.025, 2.5, 7.25, 0.04631165292375028},   {0.5, 2.5, 7.25, 0.8252914774206546},
+    {0.975, 2.5, 7.25, 6.025978544381701},     {0.9999, 2.5, 7.25, 38.72338072253928},
+    {0.001, 3.7, 0.8, 0.010433834292269418},   {0.025, 3.7, 0.8, 0.07198062953268235},
+    {0.5, 3.7, 0.8, 2.2388302223292476},       {0.975, 3.7, 0.8, 4636.2838110358825},
+    {0.9999, 3.7, 0.8, 4581973622.115243},     {0.001, 30.0, 1000.0, 0.3831359985617677},
+    {0.025, 30.0, 1000.0, 0.5565912796512862}, {0.5, 30.0, 1000.0, 0.9785212321358132},
+    {0.975, 30.0, 1000.0, 1.5808331592906808}, {0.9999, 30.0, 1000.0, 2.2993855444625177},
+    {0.001, 999.0, 2.0, 0.14376613348990852},  {0.025, 999.0, 2.0, 0.27008526176912634},
+    {0.5, 999.0, 2.0, 1.4416942713998082},     {0.975, 999.0, 2.0, 39.49688921266236},
+    {0.9999, 999.0, 2.0, 9999.498990666378},   {0.001, 120.0, 4.77, 0.22121829486475578},
+    {0.025, 120.0, 4.77, 0.3679210060437598},  {0.5, 120.0, 4.77, 1.150571457533434},
+    {0.975, 120.0, 4.77, 6.450948010918769},   {0.9999, 120.0, 4.77, 72.31229066579037},
+};
+
+TEST(Distributions, FQuantilesAreThoseOfRForRealDegreesOfFreedom) {
+  for (const FValue& reference : kFQuantiles) {
+    const FDegrees df{reference.numerator, reference.denominator};
+    EXPECT_LT(RelativeError(FQuantile(reference.probability, df), reference.x), 1e-10)
+        << reference.probability << " " << df.numerator << " " << df.denominator;
+    EXPECT_LT(RelativeError(FUpperTail(reference.x, df), 1 - reference.probability), 1e-10);
+  }
+}
+
+TEST(Distributions, FOfOneDegreeIsStudentsSquared) {
+  for (const int df : {1, 2, 7, 60, 999}) {
+    for (const double t : {0.01, 0.7, 2.0, 11.0}) {
+      EXPECT_LT(
+          RelativeError(FUpperTail(t * t, {1, static_cast<double>(df)}), 2 * StudentTCdf(-t, df)),
+          1e-11)
+          << df << " " << t;
+    }
+  }
+}
+
+TEST(Distributions, FKnowsItsEnds) {
+  EXPECT_EQ(FQuantile(0, {3, 4}), 0);
+  EXPECT_EQ(FQuantile(1, {3, 4}), std::numeric_limits<double>::infinity());
+  EXPECT_EQ(FUpperTail(0, {3, 4}), 1);
+  EXPECT_EQ(FUpperTail(std::numeric_limits<double>::infinity(), {3, 4}), 0);
+  EXPECT_TRUE(std::isnan(FQuantile(0.5, {0, 4})));
+  EXPECT_TRUE(std::isnan(FQuantile(1.5, {3, 4})));
+  EXPECT_TRUE(std::isnan(FUpperTail(1, {3, -1})));
+}
+
 TEST(Distributions, StudentTailsKeepTwelveDigitsForEveryDegreeOfFreedom) {
   for (const StudentValue& reference : kStudentTails) {
     EXPECT_LT(RelativeError(StudentTCdf(-reference.t, reference.df), reference.upper_tail), 1e-12)
