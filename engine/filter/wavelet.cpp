@@ -2,102 +2,99 @@
 
 #include <fmt/format.h>
 
-#include <array>
-#include <cmath>
 #include <utility>
+
+#include "engine/filter/convolution.h"
+#include "engine/filter/wavelet_tables.h"
 
 namespace consilium::engine {
 namespace {
 
-// The high filter is the low one backwards with alternating signs.
-WaveletFilters Orthogonal(std::vector<double> low) {
+constexpr Boundary kPeriodic = Boundary::kPeriodic;
+
+// The high filter is the reconstruction's low one with alternating signs.
+WaveletFilters WithHigh(std::vector<double> low, const std::vector<double>& synthesis_low) {
   WaveletFilters filters{std::move(low), {}};
-  const std::size_t taps = filters.low.size();
-  for (std::size_t k = 0; k < taps; ++k)
-    filters.high.push_back((k % 2 == 0 ? -1 : 1) * filters.low[taps - 1 - k]);
+  for (std::size_t k = 0; k < synthesis_low.size(); ++k)
+    filters.high.push_back((k % 2 == 0 ? -1 : 1) * synthesis_low[k]);
   return filters;
 }
 
-// `from` along one axis with `filter`, without its ends: F - 1 voxels fewer.
-Image Filtered(const Image& from, std::size_t axis, const std::vector<double>& filter) {
-  const std::size_t taps = filter.size();
-  Image to;
-  to.grid = from.grid;
-  to.grid.size[axis] -= static_cast<int>(taps) - 1;
-  to.values.assign(to.grid.voxel_count(), 0);
-  const std::size_t step = axis == 0   ? 1
-                           : axis == 1 ? from.grid.Index(0, 1, 0)
-                                       : from.grid.Index(0, 0, 1);
-  const auto width = static_cast<std::size_t>(to.grid.size[0]);
-  for (int z = 0; z < to.grid.size[2]; ++z) {
-    for (int y = 0; y < to.grid.size[1]; ++y) {
-      double* put = &to.values[to.grid.Index(0, y, z)];
-      const double* row = &from.values[from.grid.Index(0, y, z)];
-      // The first tap meets the last voxel under the filter.
-      for (std::size_t j = 0; j < taps; ++j) {
-        const double tap = filter[j];
-        const double* under = row + (taps - 1 - j) * step;
-        for (std::size_t x = 0; x < width; ++x) put[x] += tap * under[x];
-      }
-    }
+// All combinations of low and high along the axes from `axis` on, in `out`.
+void Decompose(SubBand band, const Part& part, std::size_t axis, const Kernel& low,
+               const Kernel& high, const std::array<bool, 3>& along, const Ranges& out,
+               std::vector<SubBand>& bands) {
+  if (axis == 3) {
+    band.image = part.image;
+    bands.push_back(std::move(band));
+    return;
   }
-  return to;
-}
-
-// The box with what the filter sees around it, of the image that goes on periodically.
-Image Surroundings(const Image& image, const Box& box, int before, int behind) {
-  std::array<std::vector<int>, 3> from;
-  Image part;
-  part.grid.spacing_mm = image.grid.spacing_mm;
-  for (std::size_t axis = 0; axis < 3; ++axis) {
-    const int size = image.grid.size[axis], period = size + size % 2;
-    for (int i = box.first[axis] - before; i <= box.last[axis] + behind; ++i) {
-      const int wrapped = (i % period + period) % period;
-      from[axis].push_back(wrapped == size ? 0 : wrapped);
-    }
-    part.grid.size[axis] = static_cast<int>(from[axis].size());
+  if (!along[axis]) {
+    Decompose(std::move(band), part, axis + 1, low, high, along, out, bands);
+    return;
   }
-  part.values.reserve(part.grid.voxel_count());
-  for (const int z : from[2]) {
-    for (const int y : from[1]) {
-      for (const int x : from[0]) part.values.push_back(image.values[image.grid.Index(x, y, z)]);
-    }
+  for (const auto& [letter, kernel] : {std::pair("L", &low), std::pair("H", &high)}) {
+    Decompose({band.name + letter, {}, band.level},
+              Convolved(part, axis, {*kernel}, kPeriodic, out[axis]), axis + 1, low, high, along,
+              out, bands);
   }
-  return part;
 }
 
 }  // namespace
 
 Result<WaveletFilters> WaveletNamed(std::string_view name) {
-  const double root2 = std::sqrt(2.0), root3 = std::sqrt(3.0), root7 = std::sqrt(7.0);
-  if (name == "haar" || name == "db1") return Orthogonal({1 / root2, 1 / root2});
-  if (name == "db2" || name == "sym2") {
-    const double unit = 4 * root2;
-    return Orthogonal(
-        {(1 - root3) / unit, (3 - root3) / unit, (3 + root3) / unit, (1 + root3) / unit});
+  const bool reversed = name.starts_with("rbio");
+  const std::string in_table = name == "haar" ? "db1"
+                               : reversed     ? fmt::format("bior{}", name.substr(4))
+                                              : std::string(name);
+  for (const WaveletTable& table : WaveletTables()) {
+    if (table.name != in_table) continue;
+    const std::vector<double> low(table.low.begin(), table.low.end()),
+        backwards(table.low.rbegin(), table.low.rend());
+    if (table.synthesis_low.empty()) return WithHigh(low, backwards);
+    const auto& other = table.synthesis_low;
+    if (!reversed) return WithHigh(low, {other.begin(), other.end()});
+    return WithHigh({other.rbegin(), other.rend()}, backwards);
   }
-  if (name == "coif1") {
-    const double unit = 16 * root2;
-    return Orthogonal({(-3 + root7) / unit, (1 - root7) / unit, (14 - 2 * root7) / unit,
-                       (14 + 2 * root7) / unit, (5 + root7) / unit, (1 - root7) / unit});
-  }
-  return Fail(
-      ErrorCode::kNotFound,
-      fmt::format("wavelet '{}' is not known here; known are haar, db1, db2, sym2, coif1", name));
+  return Fail(ErrorCode::kNotFound,
+              fmt::format("wavelet '{}' is not known here; known are haar, db1 to db38, sym2 to "
+                          "sym20, coif1 to coif17, dmey, and bior and rbio with 1.1, 1.3, 1.5, "
+                          "2.2, 2.4, 2.6, 2.8, 3.1, 3.3, 3.5, 3.7, 3.9, 4.4, 5.5, 6.8",
+                          name));
+}
+
+std::string PyradiomicsName(const SubBand& band) {
+  return band.level == 1 ? "wavelet-" + band.name
+                         : fmt::format("wavelet{}-{}", band.level, band.name);
 }
 
 std::vector<SubBand> StationaryWavelet(const Image& image, const WaveletFilters& filters,
-                                       const Box& box) {
-  const int taps = static_cast<int>(filters.low.size());
-  std::vector<SubBand> bands;
-  bands.push_back({"", Surroundings(image, box, taps - 1 - taps / 2, taps / 2)});
+                                       const Box& box, const StationaryLevels& levels) {
+  const int centre = static_cast<int>(filters.low.size() / 2);
+  const Kernel low{filters.low, centre}, high{filters.high, centre};
+  Separable approximation;
+  std::array<int, 3> whole = image.grid.size;
   for (std::size_t axis = 0; axis < 3; ++axis) {
-    std::vector<SubBand> next;
-    for (const SubBand& band : bands) {
-      next.push_back({band.name + "L", Filtered(band.image, axis, filters.low)});
-      next.push_back({band.name + "H", Filtered(band.image, axis, filters.high)});
+    if (levels.along[axis]) approximation[axis] = {low};
+    whole[axis] += whole[axis] % 2;
+  }
+  const int count = levels.start_level + levels.level;
+  std::vector<Ranges> outs = {RangesOf(box)};  // of the last level, of the one before it, ...
+  for (int i = 0; i < count; ++i)
+    outs.push_back(SeenBy(approximation, outs.back(), whole, kPeriodic));
+  Part part = Taken(image, outs.back(), kPeriodic, whole);
+  std::vector<SubBand> bands;
+  for (int i = 1; i <= count; ++i) {
+    outs.pop_back();
+    if (i > levels.start_level) {
+      const auto before = static_cast<std::ptrdiff_t>(bands.size());
+      Decompose({"", {}, i - levels.start_level}, part, 0, low, high, levels.along, RangesOf(box),
+                bands);
+      if (i < count) bands.erase(bands.begin() + before);  // it goes on as the next level
     }
-    bands = std::move(next);
+    if (i == count) break;
+    for (std::size_t axis = 0; axis < 3; ++axis)
+      part = Convolved(part, axis, approximation[axis], kPeriodic, outs.back()[axis]);
   }
   return bands;
 }

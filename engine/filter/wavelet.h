@@ -1,12 +1,14 @@
-// The undecimated wavelet transform, as PyRadiomics has it: eight sub-bands of one level.
+// The undecimated wavelet transform, as PyRadiomics has it: eight sub-bands a level.
 //
 // Along each axis the image is filtered low (L) and high (H); a sub-band's letters are those of x,
 // y, z. The image goes on periodically; an axis of odd length has its first voxel once more at its
 // end, as PyRadiomics pads it. Sub-band at voxel o: sum_j f_j x_(o + F/2 - j), F taps (PyWavelets'
-// swtn). Source: Coifman & Donoho, Translation-invariant de-noising, 1995; filters: Daubechies, Ten
-// Lectures on Wavelets, 1992, tables 6.1 and 8.1.
+// swtn). The next level is the same of LLL, with the same filters: not of twice their spacing, as
+// in the transform a trous. Source: Coifman & Donoho, Translation-invariant de-noising, 1995;
+// filters: engine/filter/wavelet_tables.h.
 #pragma once
 
+#include <array>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -20,16 +22,28 @@ namespace consilium::engine {
 struct WaveletFilters {
   std::vector<double> low, high;
 };
-// By PyWavelets' name. Errors: kNotFound (not known here: lists what is).
+// By PyWavelets' name: haar, those of WaveletTables, and rbio for every bior, whose two sides it
+// exchanges. Errors: kNotFound (not known here: lists what is).
 [[nodiscard]] Result<WaveletFilters> WaveletNamed(std::string_view name);
 
 struct SubBand {
   std::string name;  // "LLH"
   Image image;
+  int level = 1;
 };
-// All eight, cut to `box` (not empty, within the grid), LLL first, the last letter changing
-// fastest.
+// "wavelet-LLH" of the first level that is kept, "wavelet2-LLH" of the second.
+[[nodiscard]] std::string PyradiomicsName(const SubBand& band);
+
+struct StationaryLevels {
+  int level = 1;        // how many are kept; >= 1
+  int start_level = 0;  // how many come before them; >= 0
+  // Axes that are filtered; a name has a letter for each of them only (PyRadiomics' force2D).
+  std::array<bool, 3> along = {true, true, true};
+};
+// Cut to `box` (not empty, within the grid), level by level: LLL of the last level only, and first
+// there; the last letter changes fastest.
 [[nodiscard]] std::vector<SubBand> StationaryWavelet(const Image& image,
-                                                     const WaveletFilters& filters, const Box& box);
+                                                     const WaveletFilters& filters, const Box& box,
+                                                     const StationaryLevels& levels = {});
 
 }  // namespace consilium::engine

@@ -1,0 +1,69 @@
+// Convolution with kernels that are products of one for each axis.
+//
+// A kernel's response at voxel o is sum_j t_j x_(o + centre - j). Along an axis several kernels may
+// follow one another (a chain: the levels of a wavelet); the boundary rule holds anew before each.
+// Of an image only what a box needs is touched: the box and the kernels' reach, where `Part` is
+// what there is so far. The sums are the same whatever the width of the machine's vectors.
+#pragma once
+
+#include <array>
+#include <compare>
+#include <vector>
+
+#include "engine/filter/boundary.h"
+#include "engine/grid.h"
+
+namespace consilium::engine {
+
+struct Kernel {
+  std::vector<double> taps;  // not empty
+  int centre = 0;            // of 0 to the number of taps - 1
+  friend auto operator<=>(const Kernel&, const Kernel&) = default;
+};
+// Backwards, about its centre.
+[[nodiscard]] Kernel Flipped(const Kernel& kernel);
+
+using Chain = std::vector<Kernel>;           // the first is applied first; may be empty
+using Separable = std::array<Chain, 3>;      // along x, y, z
+enum class Dimensions { k2d = 2, k3d = 3 };  // 2D: in the planes of one z
+
+// The kernel turned by right angles: 24 times in space, 4 times in the plane. No reflections.
+[[nodiscard]] std::vector<Separable> Turned(const Separable& kernel, Dimensions dimensions);
+
+// Positions `first` to `last` along an axis.
+struct Range {
+  int first = 0, last = 0;
+  [[nodiscard]] int length() const { return last - first + 1; }
+};
+using Ranges = std::array<Range, 3>;
+[[nodiscard]] Ranges RangesOf(const Box& box);
+
+// Some voxels of an image. Of a periodic one they may lie beyond its border, else within it.
+struct Part {
+  std::array<int, 3> whole{};  // voxels of the image along each axis
+  Ranges where{};
+  Image image;  // of `where`
+};
+
+// What a kernel sees of a line of `size` voxels to have a response in `out`.
+[[nodiscard]] Range SeenBy(const Chain& chain, const Range& out, int size, Boundary boundary);
+[[nodiscard]] Ranges SeenBy(const Separable& kernel, const Ranges& out,
+                            const std::array<int, 3>& whole, Boundary boundary);
+
+// Voxels `where` of an image; beyond its border, by the rule. `whole` is the image's size, or more
+// along an axis that begins again behind its last voxel.
+[[nodiscard]] Part Taken(const Image& image, const Ranges& where, Boundary boundary,
+                         const std::array<int, 3>& whole);
+
+// The response of a chain along one axis in `out`. `from` holds what the chain sees.
+[[nodiscard]] Part Convolved(const Part& from, std::size_t axis, const Chain& chain,
+                             Boundary boundary, const Range& out);
+
+enum class Pooling { kMean, kMax, kMin, kSum };
+
+// The responses of all kernels (not none) in `out`, voxel by voxel pooled. What kernels have in
+// common on the first axes is done once.
+[[nodiscard]] Part Pooled(const Image& image, const std::vector<Separable>& kernels,
+                          Pooling pooling, Boundary boundary, const Ranges& out);
+
+}  // namespace consilium::engine
