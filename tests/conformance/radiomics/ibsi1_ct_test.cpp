@@ -4,34 +4,11 @@
 #include "engine/grey_levels.h"
 #include "engine/ibsi.h"
 #include "engine/intensity.h"
-#include "engine/itk/read_image.h"
 #include "tests/conformance/radiomics/ibsi1_values.h"
-#include "tests/support/reference_data.h"
+#include "tests/conformance/radiomics/ibsi_ct.h"
 
 namespace consilium::engine {
 namespace {
-
-using testing_support::Shared;
-
-const std::string kFolder = "reference/radiomics/data/ibsi1_ct_phantom/nifti";
-
-struct Ct {
-  Image image;
-  Mask mask;
-};
-
-Ct ReadCt() {
-  auto image = itk_files::ReadImage(Shared(kFolder + "/image.nii.gz"));
-  auto mask = itk_files::ReadImage(Shared(kFolder + "/mask.nii.gz"));
-  EXPECT_TRUE(image.has_value()) << image.error().message;
-  EXPECT_TRUE(mask.has_value()) << mask.error().message;
-  Ct ct{std::move(image->image), {mask->image.grid, {}}};
-  RoundIntensities(ct.image);  // stored as, say, -999.99994
-  for (const double value : mask->image.values) ct.mask.inside.push_back(value > 0.5 ? 1 : 0);
-  EXPECT_EQ(ct.image.grid.size, ct.mask.grid.size);
-  ct.mask.grid = ct.image.grid;
-  return ct;
-}
 
 IbsiSettings Configuration(char letter) {
   IbsiSettings s;
@@ -93,8 +70,8 @@ class Diagnostics {
 class IbsiCt : public ::testing::TestWithParam<char> {};
 
 TEST_P(IbsiCt, EveryValue) {
-  CONSILIUM_NEEDS_SHARED(kFolder);
-  static const Ct kCt = ReadCt();
+  CONSILIUM_NEEDS_SHARED(kIbsiCt);
+  static const IbsiCtCase kCt = ReadIbsiCt();
   const IbsiSettings settings = Configuration(GetParam());
   const auto region = Prepare(kCt.image, kCt.mask, settings);
   ASSERT_TRUE(region.has_value()) << region.error().message;

@@ -4,26 +4,19 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
-#include <algorithm>
-#include <cmath>
 #include <map>
 #include <string>
 #include <vector>
 
 #include "engine/ibsi.h"
+#include "tests/conformance/radiomics/ibsi_value.h"
 #include "tests/support/reference_data.h"
 
 namespace consilium::engine {
 
 inline const std::string kIbsi1Values = "reference/radiomics/ibsi1_reference.csv";
 
-inline double ToThreeDigits(double x) {
-  if (x == 0 || !std::isfinite(x)) return x;
-  return std::stod(fmt::format("{:.3g}", x));
-}
-
-// Rows of a configuration, each by what names it, against `ours`: how many there were. Both are
-// compared with three significant digits (counts as they are), within the reference's tolerance.
+// Rows of a configuration, each by what names it, against `ours`: how many there were.
 template <typename KeyOf, typename IsMeant>
 int CompareRows(const std::string& config, const std::map<std::string, double>& ours,
                 const IsMeant& is_meant, const KeyOf& key_of) {
@@ -40,13 +33,8 @@ int CompareRows(const std::string& config, const std::map<std::string, double>& 
       ADD_FAILURE() << config << ": " << key << " is missing";
       continue;
     }
-    const double expected = testing_support::Number(table, row, "value"),
-                 tolerance = testing_support::Number(table, row, "tolerance");
-    const double value = std::abs(expected) >= 1000 ? found->second : ToThreeDigits(found->second);
-    EXPECT_LE(std::min(std::abs(value - expected), std::abs(ToThreeDigits(value) - expected)),
-              tolerance + 1e-9 * std::abs(expected))
-        << config << ": " << key << " " << cell("feature_name") << ": " << found->second
-        << ", expected " << expected << " +- " << tolerance;
+    ExpectIbsiValue(table, row, found->second,
+                    fmt::format("{}: {} {}", config, key, cell("feature_name")));
     ++compared;
   }
   return compared;
