@@ -4,25 +4,12 @@
 // mm in the patient's system that points left, posterior and up (LPS), whatever the file says.
 #pragma once
 
-#include <array>
 #include <filesystem>
 
 #include "base/result.h"
-#include "engine/grid.h"
+#include "engine/place.h"
 
 namespace consilium::engine::itk_files {
-
-// Where a grid lies in the patient.
-struct Place {
-  std::array<double, 3> origin_mm{};  // of the centre of voxel (0, 0, 0)
-  // direction[axis]: the unit vector along which the index of that axis grows.
-  std::array<std::array<double, 3>, 3> direction{};
-};
-
-struct PlacedImage {
-  Image image;
-  Place place;
-};
 
 // A volume of numbers; a file of two dimensions is one slice. Errors: kNotFound (no such file),
 // kInvalidArgument (no format that is known here, or damaged: says what the reader said; vectors
