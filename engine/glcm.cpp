@@ -16,64 +16,61 @@ double Entropy(const std::vector<double>& p) {
   return sum;
 }
 
-}  // namespace
-
-CooccurrenceCounts::CooccurrenceCounts(const LevelBox& levels, const Direction& direction,
-                                       int distance, int z)
-    : level_count_(levels.level_count()),
-      row_(static_cast<std::size_t>(level_count_) + 1),
-      counts_(row_ * row_) {
-  const std::uint16_t* data = levels.data();
-  const std::ptrdiff_t step = distance * levels.Step(direction);
-  // Pairs with a voxel outside the region land in column 0.
-  for (const std::uint32_t at : z < 0 ? levels.voxels() : levels.voxels(z))
-    ++counts_[data[at] * row_ + data[at + step]];
-  for (std::size_t i = 1; i < row_; ++i) {
-    counts_[i * row_] = 0;
-    for (std::size_t j = 1; j < row_; ++j) pairs_ += counts_[i * row_ + j];
+// Mean and variance of a distribution over levels, and its entropy.
+struct Marginal {
+  explicit Marginal(const std::vector<double>& p) : entropy(Entropy(p)) {
+    for (std::size_t i = 1; i < p.size(); ++i) mean += static_cast<double>(i) * p[i];
+    for (std::size_t i = 1; i < p.size(); ++i) {
+      const double d = static_cast<double>(i) - mean;
+      variance += d * d * p[i];
+    }
   }
-}
+  double mean = 0, variance = 0, entropy = 0;
+};
 
-void CooccurrenceCounts::Add(const CooccurrenceCounts& other) {
-  for (std::size_t k = 0; k < counts_.size(); ++k) counts_[k] += other.counts_[k];
-  pairs_ += other.pairs_;
-}
-
-GlcmFeatures FeaturesOf(const CooccurrenceCounts& counts) {
+// `kSymmetric`: At(i, j) = At(j, i), which saves half of the work.
+template <bool kSymmetric, typename Counts>
+GlcmFeatures FeaturesOfCounts(const Counts& counts) {
   GlcmFeatures f;
   if (counts.empty()) return f;
   const int levels = counts.level_count();
   const auto size = static_cast<std::size_t>(levels) + 1;
-  const double total = static_cast<double>(counts.total());
-  std::vector<double> marginal(size), of_sum(2 * size), of_difference(size);
+  const auto total = static_cast<double>(counts.total());
+  std::vector<double> first(size), second(kSymmetric ? 0 : size), of_sum(2 * size),
+      of_difference(size);
   double squares = 0, entropy = 0, maximum = 0, autocorrelation = 0;
   for (int i = 1; i <= levels; ++i) {
     for (int j = 1; j <= i; ++j) {
-      const std::uint64_t n = counts.At(i, j);
-      if (n == 0) continue;
-      // At(i, i) counts a pair of equal levels twice; off the diagonal (i, j) and (j, i) are one.
-      const double p = static_cast<double>(n) / total, both = i == j ? p : 2 * p;
-      maximum = std::max(maximum, p);
-      squares += both * p;
-      entropy += EntropyTerm(p) * (i == j ? 1 : 2);
+      const auto n = counts.At(i, j), back = kSymmetric ? n : counts.At(j, i);
+      if (n == 0 && back == 0) continue;
+      // Of (i, j) and of (j, i), which is the same pair on the diagonal.
+      const double p = static_cast<double>(n) / total,
+                   q = i == j ? 0 : static_cast<double>(back) / total, both = p + q;
+      const auto a = static_cast<std::size_t>(i), b = static_cast<std::size_t>(j);
+      maximum = std::max({maximum, p, q});
+      squares += p * p + q * q;
+      entropy += kSymmetric ? EntropyTerm(p) * (i == j ? 1 : 2) : EntropyTerm(p) + EntropyTerm(q);
       autocorrelation += both * i * j;
-      marginal[static_cast<std::size_t>(i)] += p;
-      if (i != j) marginal[static_cast<std::size_t>(j)] += p;
-      of_sum[static_cast<std::size_t>(i + j)] += both;
-      of_difference[static_cast<std::size_t>(i - j)] += both;
+      first[a] += p;
+      first[b] += q;
+      if constexpr (!kSymmetric) {
+        second[b] += p;
+        second[a] += q;
+      }
+      of_sum[a + b] += both;
+      of_difference[a - b] += both;
     }
   }
-  double mean = 0, variance = 0;
-  for (int i = 1; i <= levels; ++i) mean += i * marginal[static_cast<std::size_t>(i)];
-  for (int i = 1; i <= levels; ++i)
-    variance += (i - mean) * (i - mean) * marginal[static_cast<std::size_t>(i)];
+  const Marginal of_first(first), of_second = kSymmetric ? of_first : Marginal(second);
+  const double deviations = std::sqrt(of_first.variance) * std::sqrt(of_second.variance);
   f.joint_maximum = maximum;
-  f.joint_average = mean;
-  f.joint_variance = variance;
+  f.joint_average = of_first.mean;
+  f.joint_variance = of_first.variance;
   f.joint_entropy = entropy;
   f.angular_second_moment = squares;
   f.autocorrelation = autocorrelation;
-  f.correlation = variance > 0 ? (autocorrelation - mean * mean) / variance : kUndefined;
+  f.correlation =
+      deviations > 0 ? (autocorrelation - of_first.mean * of_second.mean) / deviations : kUndefined;
 
   double difference_average = 0, contrast = 0, id = 0, idn = 0, idm = 0, idmn = 0,
          inverse_variance = 0;
@@ -107,52 +104,110 @@ GlcmFeatures FeaturesOf(const CooccurrenceCounts& counts) {
   double sum_average = 0, tendency = 0, shade = 0, prominence = 0;
   for (int k = 2; k <= 2 * levels; ++k) sum_average += k * of_sum[static_cast<std::size_t>(k)];
   for (int k = 2; k <= 2 * levels; ++k) {
-    const double p = of_sum[static_cast<std::size_t>(k)], d = k - 2 * mean;
+    const double p = of_sum[static_cast<std::size_t>(k)], d = k - of_first.mean - of_second.mean;
     tendency += d * d * p;
     shade += d * d * d * p;
     prominence += d * d * d * d * p;
   }
   f.sum_average = sum_average;
-  f.sum_variance = f.cluster_tendency = tendency;  // the mean of i + j is twice that of i
+  f.sum_variance = f.cluster_tendency = tendency;  // the mean of i + j is the sum of their means
   f.sum_entropy = Entropy(of_sum);
   f.cluster_shade = shade;
   f.cluster_prominence = prominence;
 
-  // HXY1 = -sum p(i,j) log2(p_i p_j) = 2 HX and HXY2 = -sum p_i p_j log2(p_i p_j) = 2 HX, for p is
-  // symmetric.
-  const double marginal_entropy = Entropy(marginal);
-  f.information_correlation_1 =
-      marginal_entropy > 0 ? (entropy - 2 * marginal_entropy) / marginal_entropy : kUndefined;
-  f.information_correlation_2 =
-      std::sqrt(std::max(0.0, 1 - Exp(-2 * (2 * marginal_entropy - entropy))));
+  // HXY1 = -sum p(i,j) log2(p_i p_j) and HXY2 = -sum p_i p_j log2(p_i p_j) are both HX + HY.
+  const double apart = of_first.entropy + of_second.entropy,
+               most = std::max(of_first.entropy, of_second.entropy);
+  f.information_correlation_1 = most > 0 ? (entropy - apart) / most : kUndefined;
+  f.information_correlation_2 = std::sqrt(std::max(0.0, 1 - Exp(-2 * (apart - entropy))));
   return f;
 }
 
-double MaximalCorrelationOf(const CooccurrenceCounts& counts) {
-  if (counts.empty()) return kUndefined;
-  std::vector<int> present;
-  std::vector<double> marginal;
-  for (int i = 1; i <= counts.level_count(); ++i) {
-    std::uint64_t sum = 0;
-    for (int j = 1; j <= counts.level_count(); ++j) sum += counts.At(i, j);
-    if (sum == 0) continue;
-    present.push_back(i);
-    marginal.push_back(static_cast<double>(sum));
-  }
-  const auto n = static_cast<Eigen::Index>(present.size());
-  if (n < 2) return 1;
-  Eigen::MatrixXd scaled(n, n);
-  for (Eigen::Index i = 0; i < n; ++i) {
-    for (Eigen::Index j = 0; j < n; ++j) {
-      const auto a = static_cast<std::size_t>(i), b = static_cast<std::size_t>(j);
-      scaled(i, j) = static_cast<double>(counts.At(present[a], present[b])) /
-                     std::sqrt(marginal[a] * marginal[b]);
+// The levels that some pair begins with (or ends with, the other way round), and the square roots
+// of how many do.
+struct Present {
+  template <typename At>
+  Present(int levels, const At& at) {
+    for (int i = 1; i <= levels; ++i) {
+      double sum = 0;
+      for (int j = 1; j <= levels; ++j) sum += static_cast<double>(at(i, j));
+      if (!(sum > 0)) continue;
+      level.push_back(i);
+      root.push_back(std::sqrt(sum));
     }
   }
+  [[nodiscard]] Eigen::Index size() const { return static_cast<Eigen::Index>(level.size()); }
+  std::vector<int> level;
+  std::vector<double> root;
+};
+
+template <bool kSymmetric, typename Counts>
+double MaximalCorrelation(const Counts& counts) {
+  if (counts.empty()) return kUndefined;
+  const int levels = counts.level_count();
+  const Present first(levels, [&](int i, int j) { return counts.At(i, j); });
+  const Present second =
+      kSymmetric ? first : Present(levels, [&](int i, int j) { return counts.At(j, i); });
+  if (first.size() < 2 || second.size() < 2) return 0;
+  Eigen::MatrixXd scaled(first.size(), second.size());
+  for (Eigen::Index j = 0; j < second.size(); ++j) {
+    for (Eigen::Index i = 0; i < first.size(); ++i) {
+      const auto a = static_cast<std::size_t>(i), b = static_cast<std::size_t>(j);
+      scaled(i, j) = static_cast<double>(counts.At(first.level[a], second.level[b])) /
+                     (first.root[a] * second.root[b]);
+    }
+  }
+  if constexpr (!kSymmetric) scaled = scaled * scaled.transpose();
   const Eigen::SelfAdjointEigenSolver<Eigen::MatrixXd> eigen(scaled, Eigen::EigenvaluesOnly);
   Eigen::VectorXd sizes = eigen.eigenvalues().cwiseAbs();
   std::sort(sizes.begin(), sizes.end());
-  return sizes[n - 2];
+  const double size = sizes[first.size() - 2];
+  return kSymmetric ? size : std::sqrt(size);
+}
+
+}  // namespace
+
+CooccurrenceCounts::CooccurrenceCounts(const LevelBox& levels, const Direction& direction,
+                                       int distance, int z)
+    : level_count_(levels.level_count()),
+      row_(static_cast<std::size_t>(level_count_) + 1),
+      counts_(row_ * row_) {
+  const std::uint16_t* data = levels.data();
+  const std::ptrdiff_t step = distance * levels.Step(direction);
+  // Pairs with a voxel outside the region land in column 0.
+  for (const std::uint32_t at : z < 0 ? levels.voxels() : levels.voxels(z))
+    ++counts_[data[at] * row_ + data[at + step]];
+  for (std::size_t i = 1; i < row_; ++i) {
+    counts_[i * row_] = 0;
+    for (std::size_t j = 1; j < row_; ++j) pairs_ += counts_[i * row_ + j];
+  }
+}
+
+void CooccurrenceCounts::Add(const CooccurrenceCounts& other) {
+  for (std::size_t k = 0; k < counts_.size(); ++k) counts_[k] += other.counts_[k];
+  pairs_ += other.pairs_;
+}
+
+void WeightedCooccurrence::Add(const CooccurrenceCounts& counts, double weight, bool symmetric) {
+  for (int i = 1; i <= level_count_; ++i) {
+    for (int j = 1; j <= level_count_; ++j) {
+      const auto n = static_cast<double>(symmetric ? counts.At(i, j) : counts.OneWay(i, j));
+      n_[static_cast<std::size_t>(i) * RowOf(level_count_) + static_cast<std::size_t>(j)] +=
+          weight * n;
+      total_ += weight * n;
+    }
+  }
+}
+
+GlcmFeatures FeaturesOf(const CooccurrenceCounts& counts) { return FeaturesOfCounts<true>(counts); }
+GlcmFeatures FeaturesOf(const WeightedCooccurrence& counts) {
+  return FeaturesOfCounts<false>(counts);
+}
+double MaximalCorrelationOf(const CooccurrenceCounts& counts) {
+  return MaximalCorrelation<true>(counts);
+}
+double MaximalCorrelationOf(const WeightedCooccurrence& counts) {
+  return MaximalCorrelation<false>(counts);
 }
 
 GlcmFeatures Glcm(const LevelBox& levels, Aggregation how, int distance) {

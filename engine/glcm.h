@@ -1,9 +1,10 @@
 // Grey-level co-occurrence: how often two levels lie side by side.
 //
 // Notation: n(i, j) pairs of voxels with levels i and j at one distance in one direction, both ways
-// round (symmetric); p(i, j) = n(i, j) / sum; N_g levels; p_+ and p_- the distributions of i + j
-// and |i - j|. Source: IBSI reference manual, "Grey level co-occurrence based features" (LFYI);
-// Haralick, Shanmugam & Dinstein, IEEE SMC-3(6):610-621, 1973.
+// round (symmetric) unless said; p(i, j) = n(i, j) / sum; p_i and p_j its rows' and columns' sums;
+// N_g levels; p_+ and p_- the distributions of i + j and |i - j|. Source: IBSI reference manual,
+// "Grey level co-occurrence based features" (LFYI); Haralick, Shanmugam & Dinstein, IEEE
+// SMC-3(6):610-621, 1973.
 #pragma once
 
 #include <cstdint>
@@ -26,18 +27,43 @@ class CooccurrenceCounts {
   [[nodiscard]] std::uint64_t At(int i, int j) const {
     return std::uint64_t{OneWay(i, j)} + OneWay(j, i);
   }
+  // Pairs that begin with i and end with j.
+  [[nodiscard]] std::uint32_t OneWay(int i, int j) const {
+    return counts_[static_cast<std::size_t>(i) * row_ + static_cast<std::size_t>(j)];
+  }
   [[nodiscard]] std::uint64_t total() const { return 2 * pairs_; }
   [[nodiscard]] bool empty() const { return pairs_ == 0; }
   void Add(const CooccurrenceCounts& other);
 
  private:
-  [[nodiscard]] std::uint32_t OneWay(int i, int j) const {
-    return counts_[static_cast<std::size_t>(i) * row_ + static_cast<std::size_t>(j)];
-  }
   int level_count_ = 0;
   std::size_t row_ = 0;                // level_count + 1: row and column 0 are never read
   std::vector<std::uint32_t> counts_;  // one way round
   std::uint64_t pairs_ = 0;
+};
+
+// Counts of several directions, each with a weight, and symmetric or one way round.
+class WeightedCooccurrence {
+ public:
+  explicit WeightedCooccurrence(int level_count = 0)
+      : level_count_(level_count), n_(RowOf(level_count) * RowOf(level_count)) {}
+  // weight >= 0. `counts` has as many levels.
+  void Add(const CooccurrenceCounts& counts, double weight, bool symmetric);
+
+  [[nodiscard]] int level_count() const { return level_count_; }
+  [[nodiscard]] double At(int i, int j) const {
+    return n_[static_cast<std::size_t>(i) * RowOf(level_count_) + static_cast<std::size_t>(j)];
+  }
+  [[nodiscard]] double total() const { return total_; }
+  [[nodiscard]] bool empty() const { return !(total_ > 0); }
+
+ private:
+  [[nodiscard]] static std::size_t RowOf(int levels) {
+    return static_cast<std::size_t>(levels) + 1;
+  }
+  int level_count_ = 0;
+  std::vector<double> n_;  // row and column 0 are 0
+  double total_ = 0;
 };
 
 struct GlcmFeatures : Averaged<GlcmFeatures> {
@@ -87,11 +113,13 @@ struct GlcmFeatures : Averaged<GlcmFeatures> {
 // Of one count; all NaN if it is empty. Correlation and the first information correlation are NaN
 // where all levels are one (0 / 0).
 [[nodiscard]] GlcmFeatures FeaturesOf(const CooccurrenceCounts& counts);
+[[nodiscard]] GlcmFeatures FeaturesOf(const WeightedCooccurrence& counts);
 
 // The maximal correlation coefficient: the second largest singular value of p(i, j) / sqrt(p_i p_j)
-// (Haralick 1973, feature 14; PyRadiomics' MCC; no part of the IBSI's). 1 where all levels are one;
-// NaN if empty.
+// (Haralick 1973, feature 14; PyRadiomics' MCC; no part of the IBSI's). 0 where all pairs are of
+// one level; NaN if empty.
 [[nodiscard]] double MaximalCorrelationOf(const CooccurrenceCounts& counts);
+[[nodiscard]] double MaximalCorrelationOf(const WeightedCooccurrence& counts);
 
 // Of a region. `distance` >= 1, at most the box's border.
 [[nodiscard]] GlcmFeatures Glcm(const LevelBox& levels, Aggregation how, int distance = 1);

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdlib>
 
 namespace consilium::engine {
 namespace {
@@ -27,6 +28,15 @@ tl::unexpected<Error> TooMany(double count, double range, std::string_view what)
               fmt::format("{} make {:.0f} grey levels of intensities that span {}, expected at "
                           "most {}; widen the bins to {} or more",
                           what, count, range, kGreyLevelsMax, range / kGreyLevelsMax));
+}
+
+// The largest k with edge(k) <= x, for edges that ascend by `step` but for rounding.
+template <typename Edge>
+double BinOf(double x, double step, const Edge& edge) {
+  double k = std::max(0.0, std::floor((x - edge(0)) / step));
+  while (k > 0 && edge(k) > x) --k;
+  while (edge(k + 1) <= x) ++k;
+  return k;
 }
 
 }  // namespace
@@ -70,6 +80,15 @@ Result<GreyLevels> Discretise(std::span<const double> intensities, const Discret
       return Fail(ErrorCode::kInvalidArgument,
                   fmt::format("bin_count = {}, must be 1 to {}", how.bin_count, kGreyLevelsMax));
     }
+    if (how.pyradiomics_edges) {
+      const double flat = maximum > minimum ? 0 : 0.5, first = minimum - flat;
+      const double step = (maximum + flat - first) / how.bin_count;
+      const auto edge = [&](double k) {
+        return k < how.bin_count ? k * step + first : maximum + flat + 1;
+      };
+      for (const double x : intensities) put(BinOf(x, step, edge) + 1);
+      return result;
+    }
     for (const double x : intensities) {
       const double part = maximum > minimum ? (x - minimum) / (maximum - minimum) : 0;
       put(std::min(std::floor(how.bin_count * part) + 1, static_cast<double>(how.bin_count)));
@@ -82,7 +101,10 @@ Result<GreyLevels> Discretise(std::span<const double> intensities, const Discret
                 fmt::format("bin_width = {}, must be > 0", how.bin_width));
   const double width = how.bin_width;
   double lowest = how.lowest.value_or(minimum);
-  if (how.edges_at_multiples) lowest = std::floor(minimum / width) * width;
+  if (how.pyradiomics_edges) {
+    const double rest = std::fmod(minimum, width);
+    lowest = minimum - (rest < 0 ? rest + width : rest);
+  }
   if (minimum < lowest) {
     return Fail(ErrorCode::kInvalidArgument,
                 fmt::format("an intensity of {} lies below the first bin's edge {}; resegment the "
@@ -92,11 +114,39 @@ Result<GreyLevels> Discretise(std::span<const double> intensities, const Discret
   const double count = std::floor((maximum - lowest) / width) + 1;
   if (count > kGreyLevelsMax)
     return TooMany(count, maximum - lowest, fmt::format("bins of width {}", width));
-  for (const double x : intensities) {
-    put(how.edges_at_multiples ? std::floor(x / width) - std::floor(minimum / width) + 1
-                               : std::floor((x - lowest) / width) + 1);
+  if (how.pyradiomics_edges) {
+    const double step = lowest + width - lowest;
+    const auto edge = [&](double k) { return lowest + k * step; };
+    for (const double x : intensities) put(BinOf(x, step, edge) + 1);
+    return result;
   }
+  for (const double x : intensities) put(std::floor((x - lowest) / width) + 1);
   return result;
+}
+
+std::vector<Direction> DirectionsAt(std::span<const int> distances, bool in_slice) {
+  std::vector<Direction> directions;
+  const int most = distances.empty() ? 0 : *std::max_element(distances.begin(), distances.end());
+  for (int z = 0; z <= (in_slice ? 0 : most); ++z) {
+    for (int y = z == 0 ? 0 : -most; y <= most; ++y) {
+      for (int x = z == 0 && y == 0 ? 1 : -most; x <= most; ++x) {
+        const int distance = std::max({z, std::abs(y), std::abs(x)});
+        if (std::find(distances.begin(), distances.end(), distance) != distances.end())
+          directions.push_back({x, y, z});
+      }
+    }
+  }
+  return directions;
+}
+
+std::vector<std::ptrdiff_t> StepsBothWays(const LevelBox& levels,
+                                          std::span<const Direction> directions) {
+  std::vector<std::ptrdiff_t> steps;
+  for (const Direction& direction : directions) {
+    steps.push_back(levels.Step(direction));
+    steps.push_back(-levels.Step(direction));
+  }
+  return steps;
 }
 
 std::vector<std::ptrdiff_t> NeighbourSteps(const LevelBox& levels, int distance, bool in_slice) {

@@ -26,9 +26,10 @@ struct Discretisation {
   // kFixedBinSize: the lower edge of bin 1. None: the region's minimum (IBSI without a range to
   // resegment to).
   std::optional<double> lowest;
-  // kFixedBinSize: edges at multiples of the width from 0, bin 1 holds the region's minimum
-  // (PyRadiomics); `lowest` is not read.
-  bool edges_at_multiples = false;
+  // Edges as PyRadiomics has them, to the bit (numpy's arange and linspace). kFixedBinSize: at
+  // multiples of the width from 0, bin 1 holds the region's minimum, and `lowest` is not read.
+  // kFixedBinNumber: a flat region lies in the middle of a range of 1.
+  bool pyradiomics_edges = false;
 };
 
 // The level of each of the region's intensities [n], and N_g: the highest level.
@@ -54,7 +55,14 @@ struct Direction {
 [[nodiscard]] std::span<const Direction> Directions3d();
 [[nodiscard]] std::span<const Direction> Directions2d();
 
+// One of each pair of opposite offsets at a Chebyshev distance that is one of `distances` (each
+// >= 1): that whose first coordinate in the order z, y, x that is not 0 is positive.
+[[nodiscard]] std::vector<Direction> DirectionsAt(std::span<const int> distances, bool in_slice);
+
 class LevelBox;
+// Steps in a box's memory along directions (no farther than the box's border) and back.
+[[nodiscard]] std::vector<std::ptrdiff_t> StepsBothWays(const LevelBox& levels,
+                                                        std::span<const Direction> directions);
 // Steps in a box's memory to every neighbour at Chebyshev distance <= `distance` (at most the box's
 // border), of the same slice only or of the volume.
 [[nodiscard]] std::vector<std::ptrdiff_t> NeighbourSteps(const LevelBox& levels, int distance,

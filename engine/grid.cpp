@@ -27,18 +27,37 @@ Box BoundingBoxOf(const Mask& mask) {
   return box;
 }
 
-Mask Cut(const Mask& mask, const Box& box) {
-  Mask part;
-  part.grid.spacing_mm = mask.grid.spacing_mm;
+namespace {
+
+Grid GridOf(const Box& box, const Grid& whole) {
+  Grid part{{}, whole.spacing_mm};
   for (std::size_t axis = 0; axis < 3; ++axis)
-    part.grid.size[axis] = box.last[axis] - box.first[axis] + 1;
+    part.size[axis] = box.last[axis] - box.first[axis] + 1;
+  return part;
+}
+
+template <typename Value>
+std::vector<Value> ValuesIn(const Box& box, const Grid& whole, const std::vector<Value>& values) {
+  const Grid part = GridOf(box, whole);
+  std::vector<Value> inside;
+  inside.reserve(part.voxel_count());
   for (int z = box.first[2]; z <= box.last[2]; ++z) {
     for (int y = box.first[1]; y <= box.last[1]; ++y) {
-      const std::uint8_t* row = &mask.inside[mask.grid.Index(box.first[0], y, z)];
-      part.inside.insert(part.inside.end(), row, row + part.grid.size[0]);
+      const Value* row = &values[whole.Index(box.first[0], y, z)];
+      inside.insert(inside.end(), row, row + part.size[0]);
     }
   }
-  return part;
+  return inside;
+}
+
+}  // namespace
+
+Mask Cut(const Mask& mask, const Box& box) {
+  return {GridOf(box, mask.grid), ValuesIn(box, mask.grid, mask.inside)};
+}
+
+Image Cut(const Image& image, const Box& box) {
+  return {GridOf(box, image.grid), ValuesIn(box, image.grid, image.values), image.numbers};
 }
 
 }  // namespace consilium::engine

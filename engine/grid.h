@@ -32,9 +32,16 @@ struct Grid {
   friend bool operator==(const Grid&, const Grid&) = default;
 };
 
+// The kind of number that an image's file holds. Of whole numbers: the least and the largest.
+struct NumberKind {
+  bool whole = false;
+  double lowest = 0, highest = 0;
+};
+
 struct Image {
   Grid grid;
   std::vector<double> values;  // [voxel_count]
+  NumberKind numbers = {};
 };
 
 // A region of interest: which voxels belong to it.
@@ -49,7 +56,8 @@ struct Box {
   bool empty = true;
 };
 [[nodiscard]] Box BoundingBoxOf(const Mask& mask);
-// The part of a mask in `box` (not empty, within its grid).
+// The part of a mask or an image in `box` (not empty, within its grid).
 [[nodiscard]] Mask Cut(const Mask& mask, const Box& box);
+[[nodiscard]] Image Cut(const Image& image, const Box& box);
 
 }  // namespace consilium::engine

@@ -94,7 +94,7 @@ Result<std::vector<IbsiFeature>> IbsiFeatures(const PreparedRegion& region,
   IntensityFeatures::Visit(IntensityStatistics(inside), into("intensity_statistics", ""));
 
   Discretisation how = settings.discretisation;
-  if (!how.lowest && !how.edges_at_multiples) how.lowest = settings.resegmentation.low;
+  if (!how.lowest && !how.pyradiomics_edges) how.lowest = settings.resegmentation.low;
   const auto levels = Discretise(inside, how);
   CONSILIUM_TRY(levels);
   HistogramFeatures::Visit(IntensityHistogram(*levels), into("intensity_histogram", ""));

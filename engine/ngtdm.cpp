@@ -21,11 +21,11 @@ void DifferenceCounts::Add(const DifferenceCounts& other) {
   }
 }
 
-DifferenceCounts CountDifferences(const LevelBox& levels, int distance, int z) {
+DifferenceCounts CountDifferences(const LevelBox& levels, std::span<const std::ptrdiff_t> steps,
+                                  int z) {
   const auto size = static_cast<std::size_t>(levels.level_count()) + 1;
   DifferenceCounts counts{std::vector<std::uint64_t>(size), std::vector<double>(size)};
   const std::uint16_t* data = levels.data();
-  const auto steps = NeighbourSteps(levels, distance, z >= 0);
   for (const std::uint32_t at : z < 0 ? levels.voxels() : levels.voxels(z)) {
     std::uint32_t sum = 0, neighbours = 0;
     for (const std::ptrdiff_t step : steps) {
@@ -80,7 +80,10 @@ NgtdmFeatures FeaturesOf(const DifferenceCounts& counts) {
 NgtdmFeatures Ngtdm(const LevelBox& levels, Aggregation how, int distance) {
   return AggregateFeatures(
       CountBySlice<DifferenceCounts>(levels, how,
-                                     [&](int z) { return CountDifferences(levels, distance, z); }),
+                                     [&](int z) {
+                                       const auto steps = NeighbourSteps(levels, distance, z >= 0);
+                                       return CountDifferences(levels, steps, z);
+                                     }),
       how, [](const DifferenceCounts& one) { return FeaturesOf(one); });
 }
 

@@ -7,6 +7,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "engine/aggregation.h"
@@ -22,8 +23,10 @@ struct DifferenceCounts {
   [[nodiscard]] bool empty() const;
   void Add(const DifferenceCounts& other);
 };
-// Neighbours at Chebyshev distance <= `distance`, within slice z, or in the volume (z < 0).
-[[nodiscard]] DifferenceCounts CountDifferences(const LevelBox& levels, int distance, int z = -1);
+// From the neighbours at `steps` (NeighbourSteps, StepsBothWays); of slice z, or of all voxels
+// (z < 0).
+[[nodiscard]] DifferenceCounts CountDifferences(const LevelBox& levels,
+                                                std::span<const std::ptrdiff_t> steps, int z = -1);
 
 struct NgtdmFeatures : Averaged<NgtdmFeatures> {
   double coarseness = kUndefined, contrast = kUndefined, busyness = kUndefined,

@@ -1,129 +1,233 @@
 #include "engine/pyradiomics.h"
 
-#include <cmath>
+#include <fmt/format.h>
 
-#include "engine/glcm.h"
-#include "engine/grey_levels.h"
-#include "engine/intensity.h"
-#include "engine/morphology.h"
-#include "engine/ngtdm.h"
-#include "engine/resegment.h"
-#include "engine/runs_and_zones.h"
+#include <algorithm>
+#include <cmath>
+#include <map>
+
+#include "engine/filter/gradient.h"
+#include "engine/filter/pixelwise.h"
+#include "engine/filter/recursive_laplacian.h"
+#include "engine/filter/wavelet.h"
+#include "engine/pyradiomics_classes.h"
+#include "engine/pyradiomics_region.h"
 
 namespace consilium::engine {
 namespace {
 
-class Features {
- public:
-  // Visits a family under a class; what PyRadiomics has no name for is left out.
-  [[nodiscard]] auto Into(std::string_view feature_class) {
-    return [this, feature_class](const FeatureName& name, const double& value) {
-      if (!name.pyradiomics.empty()) Put(feature_class, name.pyradiomics, value);
-    };
-  }
-  void Put(std::string_view feature_class, std::string_view name, double value) {
-    all_.push_back({feature_class, name, value});
-  }
-  [[nodiscard]] std::vector<PyradiomicsFeature> Take() { return std::move(all_); }
+constexpr int kFewLevels = 8, kManyLevels = 256;
 
- private:
-  std::vector<PyradiomicsFeature> all_;
-};
-
-// One of a family's features under another rule.
-struct MaximalCorrelation : Averaged<MaximalCorrelation> {
-  double value = kUndefined;
-  template <typename Self, typename Visitor>
-  static void Visit(Self&& f, Visitor&& visit) {
-    visit(FeatureName{"maximal_correlation", "", "MCC"}, f.value);
-  }
-};
-
-void PutFirstOrder(const std::vector<double>& inside, const GreyLevels& levels, double voxel_mm3,
-                   const PyradiomicsSettings& settings, Features& features) {
-  IntensityFeatures f = IntensityStatistics(inside);
-  f.kurtosis = f.variance > 0 ? f.kurtosis + 3 : 0;
-  if (settings.voxel_array_shift != 0) {
-    f.energy = 0;
-    for (const double x : inside)
-      f.energy += (x + settings.voxel_array_shift) * (x + settings.voxel_array_shift);
-    f.root_mean_square = std::sqrt(f.energy / static_cast<double>(inside.size()));
-  }
-  IntensityFeatures::Visit(f, features.Into("firstorder"));
-  features.Put("firstorder", "TotalEnergy", f.energy * voxel_mm3);
-  HistogramFeatures::Visit(IntensityHistogram(levels), features.Into("firstorder"));
+tl::unexpected<Error> Wrong(std::string_view setting, std::string_view found,
+                            std::string_view expected) {
+  return Fail(ErrorCode::kInvalidArgument,
+              fmt::format("{} = {}, must be {}", setting, found, expected));
 }
 
-void PutGlcm(const LevelBox& box, Features& features) {
-  const auto counts = CountBySliceAndDirection<CooccurrenceCounts>(
-      box, Aggregation::k3dAverage,
-      [&](const Direction& direction, int z) { return CooccurrenceCounts(box, direction, 1, z); });
-  GlcmFeatures f =
-      AggregateFeatures(counts, Aggregation::k3dAverage, [](const CooccurrenceCounts& one) {
-        GlcmFeatures of_one = FeaturesOf(one);
-        // Of a single level: 0 / 0, which PyRadiomics sets.
-        if (std::isnan(of_one.correlation) && !one.empty()) of_one.correlation = 1;
-        if (std::isnan(of_one.information_correlation_1) && !one.empty())
-          of_one.information_correlation_1 = 0;
-        return of_one;
-      });
-  GlcmFeatures::Visit(f, [&](const FeatureName& name, const double& value) {
-    // Dissimilarity and sum variance are deprecated: others' twins.
-    if (name.name != "dissimilarity" && name.name != "sum_variance")
-      features.Into("glcm")(name, value);
-  });
-  const auto correlation =
-      AggregateFeatures(counts, Aggregation::k3dAverage, [](const CooccurrenceCounts& one) {
-        MaximalCorrelation of_one;
-        of_one.value = MaximalCorrelationOf(one);
-        return of_one;
-      });
-  features.Put("glcm", "MCC", correlation.value);
+Result<void> CheckImageSettings(const PyradiomicsImageType& image) {
+  const PyradiomicsImageSettings& s = image.settings;
+  if (!(s.bin_width > 0) || !std::isfinite(s.bin_width))
+    return Wrong("binWidth", fmt::to_string(s.bin_width), "> 0");
+  if (s.bin_count && *s.bin_count < 1)
+    return Wrong("binCount", fmt::to_string(*s.bin_count), ">= 1");
+  if (s.distances.empty() || *std::min_element(s.distances.begin(), s.distances.end()) < 1 ||
+      *std::max_element(s.distances.begin(), s.distances.end()) > kPyradiomicsDistanceMax) {
+    return Wrong("distances", fmt::format("[{}]", fmt::join(s.distances, ", ")),
+                 fmt::format("one distance or more, each 1 to {}", kPyradiomicsDistanceMax));
+  }
+  if (s.force_2d_dimension < 0 || s.force_2d_dimension > 2)
+    return Wrong("force2Ddimension", fmt::to_string(s.force_2d_dimension), "0, 1 or 2");
+  if (s.gldm_alpha < 0) return Wrong("gldm_a", fmt::to_string(s.gldm_alpha), ">= 0");
+  if (image.filter == PyradiomicsFilter::kWavelet && s.force_2d)
+    return Wrong("force2D", "true", "false where wavelets are taken: they are of volumes here");
+  if (image.filter == PyradiomicsFilter::kWavelet &&
+      (s.wavelet_levels != 1 || s.wavelet_start_level != 0)) {
+    return Wrong("level and start_level",
+                 fmt::format("{} and {}", s.wavelet_levels, s.wavelet_start_level),
+                 "1 and 0: wavelets of one level are taken here");
+  }
+  return {};
+}
+
+// "1-0", as Python writes a number in a name.
+std::string NumberInName(const PyradiomicsSigma& sigma) {
+  std::string text = fmt::format("{}", sigma.mm);
+  if (!sigma.written_as_integer && text.find_first_of(".e") == std::string::npos) text += ".0";
+  std::replace(text.begin(), text.end(), '.', '-');
+  return text;
+}
+
+struct NamedImage {
+  std::string name;
+  Image image;  // cut to the box
+};
+
+// The images of one type. What PyRadiomics leaves out is left out, with a warning.
+Result<std::vector<NamedImage>> ImagesOf(const PyradiomicsImageType& type, const Image& image,
+                                         const Box& box, std::vector<std::string>& warnings) {
+  const PyradiomicsImageSettings& s = type.settings;
+  std::vector<NamedImage> images;
+  switch (type.filter) {
+    case PyradiomicsFilter::kOriginal:
+      images.push_back({"original", Cut(image, box)});
+      break;
+    case PyradiomicsFilter::kLoG:
+      for (const PyradiomicsSigma& sigma : s.sigmas) {
+        const std::string name = fmt::format("log-sigma-{}-mm-3D", NumberInName(sigma));
+        bool large = true;
+        for (std::size_t axis = 0; axis < 3; ++axis) {
+          const double least = std::ceil(sigma.mm / image.grid.spacing_mm[axis]) + 1;
+          large = large && image.grid.size[axis] >= std::max(least, 4.0);
+        }
+        if (!large) {
+          warnings.push_back(fmt::format(
+              "{} is left out: an image of {} voxels is too small for it; widen padDistance", name,
+              fmt::join(image.grid.size, " x ")));
+          continue;
+        }
+        auto filtered = LaplacianOfGaussian(image, sigma.mm, box);
+        CONSILIUM_TRY(filtered);
+        images.push_back({name, std::move(*filtered)});
+      }
+      break;
+    case PyradiomicsFilter::kWavelet: {
+      const auto filters = WaveletNamed(s.wavelet);
+      CONSILIUM_TRY(filters);
+      std::vector<SubBand> bands = StationaryWavelet(image, *filters, box);
+      // The approximation comes last.
+      std::rotate(bands.begin(), bands.begin() + 1, bands.end());
+      for (SubBand& band : bands) images.push_back({"wavelet-" + band.name, std::move(band.image)});
+      break;
+    }
+    case PyradiomicsFilter::kSquare:
+      images.push_back({"square", Pixelwise(image, PixelFunction::kSquare, box)});
+      break;
+    case PyradiomicsFilter::kSquareRoot:
+      images.push_back({"squareroot", Pixelwise(image, PixelFunction::kSquareRoot, box)});
+      break;
+    case PyradiomicsFilter::kLogarithm:
+      images.push_back({"logarithm", Pixelwise(image, PixelFunction::kLogarithm, box)});
+      break;
+    case PyradiomicsFilter::kExponential:
+      images.push_back({"exponential", Pixelwise(image, PixelFunction::kExponential, box)});
+      break;
+    case PyradiomicsFilter::kGradient:
+      images.push_back({"gradient", GradientMagnitude(image, s.gradient_use_spacing, box)});
+      break;
+    case PyradiomicsFilter::kLbp2d: {
+      auto patterns = LocalBinaryPatterns(
+          image, {s.lbp_2d_radius, s.lbp_2d_samples, s.lbp_2d_method, s.force_2d_dimension}, box);
+      CONSILIUM_TRY(patterns);
+      images.push_back({"lbp-2D", std::move(*patterns)});
+      break;
+    }
+  }
+  return images;
+}
+
+// Which features of a class to take, in their order.
+Result<std::vector<std::string_view>> WantedOf(const PyradiomicsClass& one) {
+  std::vector<std::string_view> wanted;
+  bool known = false;
+  for (const PyradiomicsFeatureName& name : PyradiomicsFeatureNames()) {
+    if (name.feature_class != one.name) continue;
+    known = true;
+    if (one.features.empty() && name.kind == PyradiomicsFeatureName::Kind::kDefault)
+      wanted.push_back(name.name);
+  }
+  if (!known) return Fail(ErrorCode::kNotFound, fmt::format("no feature class '{}'", one.name));
+  for (const std::string& feature : one.features) {
+    const auto names = PyradiomicsFeatureNames();
+    const auto found = std::find_if(names.begin(), names.end(), [&](const auto& name) {
+      return name.feature_class == one.name && name.name == feature;
+    });
+    if (found == names.end()) {
+      return Fail(ErrorCode::kNotFound,
+                  fmt::format("class '{}' has no feature '{}'", one.name, feature));
+    }
+    const bool repeated = std::find(wanted.begin(), wanted.end(), found->name) != wanted.end();
+    if (found->kind != PyradiomicsFeatureName::Kind::kWithdrawn && !repeated)
+      wanted.push_back(found->name);
+  }
+  return wanted;
+}
+
+struct WantedClass {
+  std::string_view feature_class;
+  std::vector<std::string_view> names;
+};
+
+void Put(const std::string& image, const WantedClass& wanted, const PyradiomicsValues& values,
+         std::vector<PyradiomicsFeature>& features) {
+  for (const std::string_view name : wanted.names) {
+    const auto found = std::find_if(values.begin(), values.end(),
+                                    [&](const PyradiomicsValue& one) { return one.name == name; });
+    features.push_back({image, wanted.feature_class, name, found->value});
+  }
 }
 
 }  // namespace
 
-Result<std::vector<PyradiomicsFeature>> PyradiomicsIntensityFeatures(
-    const Image& image, const Mask& mask, const PyradiomicsSettings& settings) {
-  if (image.grid != mask.grid)
-    return Fail(ErrorCode::kInvalidArgument, "image and mask lie on different grids");
-  const std::vector<double> inside = IntensitiesOf(image, mask);
-  Discretisation how;
-  how.bin_width = settings.bin_width;
-  how.edges_at_multiples = true;
-  const auto levels = Discretise(inside, how);
-  CONSILIUM_TRY(levels);
-  const LevelBox box(mask, *levels);
-  Features features;
-  PutFirstOrder(inside, *levels, image.grid.voxel_volume_mm3(), settings, features);
-  PutGlcm(box, features);
-  VisitAs(Glrlm(box, Aggregation::k3dAverage), GlrlmNames(), features.Into("glrlm"));
-  VisitAs(FeaturesOf(CountZones(box, -1, {}).by_size), GlszmNames(), features.Into("glszm"));
-  VisitAs(Ngldm(box, Aggregation::k3dMerge), NgldmNames(),
-          [&](const FeatureName& name, const double& value) {
-            // GLDM leaves out the percentage, which is 1, and the grey levels' normalised
-            // non-uniformity, which is first order's uniformity.
-            if (name.name != "dependence_count_percentage" &&
-                name.name != "grey_level_non_uniformity_normalised")
-              features.Into("gldm")(name, value);
-          });
-  NgtdmFeatures::Visit(Ngtdm(box, Aggregation::k3dMerge), features.Into("ngtdm"));
-  return features.Take();
-}
+Result<PyradiomicsExtraction> PyradiomicsFeatures(const Image& image, const Mask& mask,
+                                                  const PyradiomicsSettings& settings) {
+  for (const PyradiomicsImageType& type : settings.images) CONSILIUM_TRY(CheckImageSettings(type));
+  std::vector<WantedClass> classes;
+  std::optional<WantedClass> shape, shape_2d;
+  for (const PyradiomicsClass& one : settings.classes) {
+    auto names = WantedOf(one);
+    CONSILIUM_TRY(names);
+    WantedClass wanted{one.name, std::move(*names)};
+    if (one.name == "shape") {
+      shape = std::move(wanted);
+    } else if (one.name == "shape2D") {
+      shape_2d = std::move(wanted);
+    } else {
+      classes.push_back(std::move(wanted));
+    }
+  }
 
-Result<std::vector<PyradiomicsFeature>> PyradiomicsShapeFeatures(const Mask& mask) {
-  MorphologyOptions options;
-  options.sample_covariance = false;
-  options.mesh = MeshRule::kPyradiomics;
-  const auto shape = ShapeOf(mask, options);
-  CONSILIUM_TRY(shape);
-  Features features;
-  MorphologyFeatures::Visit(*shape, [&](const FeatureName& name, const double& value) {
-    const bool deprecated =
-        name.pyradiomics.starts_with("Compactness") || name.pyradiomics == "SphericalDisproportion";
-    if (!deprecated) features.Into("shape")(name, value);
-  });
-  return features.Take();
+  PyradiomicsExtraction result;
+  PyradiomicsDiagnostics& diagnostics = result.diagnostics;
+  const auto region = PreparePyradiomics(image, mask, settings, diagnostics);
+  CONSILIUM_TRY(region);
+
+  if (shape) {
+    const auto values = PyradiomicsShape(region->shape_mask);
+    CONSILIUM_TRY(values);
+    Put("original", *shape, *values, result.features);
+  }
+  if (shape_2d && !settings.force_2d) {
+    diagnostics.warnings.push_back("shape2D is left out: it needs force2D: true");
+  } else if (shape_2d) {
+    const auto values = PyradiomicsShape2d(region->shape_mask, settings.force_2d_dimension);
+    CONSILIUM_TRY(values);
+    Put("original", *shape_2d, *values, result.features);
+  }
+
+  const Mask inside = Cut(region->intensity_mask, region->box);
+  for (const PyradiomicsImageType& type : settings.images) {
+    auto images = ImagesOf(type, region->image(), region->box, diagnostics.warnings);
+    CONSILIUM_TRY(images);
+    for (NamedImage& one : *images) {
+      const auto of_image =
+          PyradiomicsImageClasses::Of(std::move(one.image), inside, type.settings);
+      if (!of_image) return tl::unexpected(Within(one.name, of_image.error()));
+      const int levels = of_image->level_count();
+      diagnostics.level_counts.push_back({one.name, levels});
+      if (levels < kFewLevels || levels > kManyLevels) {
+        diagnostics.warnings.push_back(fmt::format(
+            "{}: bins make {} grey levels, expected {} to {}; textures of so {} say little, take "
+            "another binWidth or binCount",
+            one.name, levels, kFewLevels, kManyLevels, levels < kFewLevels ? "few" : "many"));
+      }
+      for (const WantedClass& wanted : classes) {
+        const auto values = of_image->ValuesOf(wanted.feature_class);
+        if (!values) return tl::unexpected(Within(one.name, values.error()));
+        Put(one.name, wanted, *values, result.features);
+      }
+    }
+  }
+  return result;
 }
 
 }  // namespace consilium::engine

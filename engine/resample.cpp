@@ -77,22 +77,26 @@ std::array<std::ptrdiff_t, 3> StridesOf(const Grid& grid) {
 }
 
 // Old positions, in old voxels, of the new voxels along an axis.
-std::vector<double> PositionsAlong(std::size_t axis, const Grid& from, const Grid& to,
-                                   GridAlignment alignment) {
+std::vector<double> PositionsAlong(std::size_t axis, const Grid& from, const Grid& to) {
   const double ratio = to.spacing_mm[axis] / from.spacing_mm[axis];
   const int n = from.size[axis], m = to.size[axis];
   std::vector<double> positions;
-  for (int i = 0; i < m; ++i) {
-    positions.push_back(alignment == GridAlignment::kCentres
-                            ? (n - 1) / 2.0 + (i - (m - 1) / 2.0) * ratio
-                            : (i + 0.5) * ratio - 0.5);
-  }
+  for (int i = 0; i < m; ++i) positions.push_back((n - 1) / 2.0 + (i - (m - 1) / 2.0) * ratio);
   return positions;
 }
+std::vector<double> PositionsAlong(std::size_t axis, const PartialGrid& to) {
+  std::vector<double> positions;
+  for (int i = 0; i < to.grid.size[axis]; ++i)
+    positions.push_back(to.first[axis] + i * to.step[axis]);
+  return positions;
+}
+bool IsWithin(double position, int n) { return position >= -0.5 && position < n - 0.5; }
 
 // `image` with new voxels along one axis.
+enum class Outside { kNearest, kZero };
 Image AlongAxis(const Image& image, std::size_t axis, const Grid& to,
-                const std::vector<double>& positions, Interpolation how) {
+                const std::vector<double>& positions, Interpolation how,
+                Outside outside = Outside::kNearest) {
   Image old = image;
   const auto strides = StridesOf(old.grid);
   const int n = old.grid.size[axis];
@@ -109,7 +113,10 @@ Image AlongAxis(const Image& image, std::size_t axis, const Grid& to,
     });
   }
   std::vector<Taps> taps;
-  for (const double position : positions) taps.push_back(TapsAt(position, n, how));
+  for (const double position : positions) {
+    const bool none = outside == Outside::kZero && !IsWithin(position, n);
+    taps.push_back(none ? Taps() : TapsAt(position, n, how));
+  }
   Image result;
   result.grid = old.grid;
   result.grid.size[axis] = to.size[axis];
@@ -167,8 +174,7 @@ Result<Image> Resample(const Image& image, const Resampling& how) {
   Image result = image;
   for (std::size_t axis = 0; axis < 3; ++axis) {
     if (how.spacing_mm[axis] == 0) continue;
-    result = AlongAxis(result, axis, *to, PositionsAlong(axis, image.grid, *to, how.alignment),
-                       how.interpolation);
+    result = AlongAxis(result, axis, *to, PositionsAlong(axis, image.grid, *to), how.interpolation);
   }
   return result;
 }
@@ -180,6 +186,79 @@ Result<Mask> Resample(const Mask& mask, const Resampling& how) {
   Mask result{resampled->grid, {}};
   result.inside.reserve(resampled->values.size());
   for (const double value : resampled->values) result.inside.push_back(value >= kHalfLess ? 1 : 0);
+  return result;
+}
+
+Result<PartialGrid> GridAround(const Box& box, const Grid& grid,
+                               const std::array<double, 3>& spacing_mm, int pad) {
+  PartialGrid to;
+  double voxels = 1;
+  for (std::size_t axis = 0; axis < 3; ++axis) {
+    const double spacing = spacing_mm[axis], old = grid.spacing_mm[axis];
+    if (!(spacing > 0) || !std::isfinite(spacing)) {
+      return Fail(ErrorCode::kInvalidArgument,
+                  fmt::format("new spacing along axis {} is {} mm, must be > 0", axis, spacing));
+    }
+    const double ratio = old / spacing;
+    const double lower = std::max(0.0, std::floor((box.first[axis] - 0.5) * ratio - pad));
+    const double upper = std::min(std::ceil(grid.size[axis] * ratio) - 1,
+                                  std::ceil((box.last[axis] + 0.5) * ratio + pad));
+    voxels *= upper - lower + 1;
+    if (voxels >= kVoxelsMax) {
+      return Fail(ErrorCode::kOutOfRange,
+                  fmt::format("voxels of {} mm make an image of more than 2^31 of them; take "
+                              "larger ones",
+                              fmt::join(spacing_mm, " x ")));
+    }
+    to.grid.size[axis] = static_cast<int>(upper - lower + 1);
+    to.grid.spacing_mm[axis] = spacing;
+    to.first[axis] = 0.5 * (spacing - old) / old + lower / ratio;
+    to.step[axis] = spacing / old;
+  }
+  return to;
+}
+
+Image Resample(const Image& image, const PartialGrid& to, Interpolation how) {
+  // Splines see all of a line, but what lies farther than this adds less than 1e-22 of it.
+  constexpr int kReach = 40;
+  Box near;
+  for (std::size_t axis = 0; axis < 3; ++axis) {
+    const double last = to.first[axis] + to.step[axis] * (to.grid.size[axis] - 1);
+    const int end = image.grid.size[axis] - 1;
+    near.first[axis] = std::clamp(static_cast<int>(to.first[axis]) - kReach, 0, end);
+    near.last[axis] = std::clamp(static_cast<int>(last) + kReach, 0, end);
+  }
+  Image result = Cut(image, near);
+  for (std::size_t axis = 0; axis < 3; ++axis) {
+    std::vector<double> positions = PositionsAlong(axis, to);
+    for (double& position : positions) position -= near.first[axis];
+    result = AlongAxis(result, axis, to.grid, positions, how, Outside::kZero);
+  }
+  if (image.numbers.whole) {
+    for (double& value : result.values)
+      value = std::trunc(std::clamp(value, image.numbers.lowest, image.numbers.highest));
+  }
+  return result;
+}
+
+Mask Resample(const Mask& mask, const PartialGrid& to) {
+  Mask result{to.grid, {}};
+  result.inside.reserve(to.grid.voxel_count());
+  std::array<std::vector<int>, 3> from;  // -1: outside
+  for (std::size_t axis = 0; axis < 3; ++axis) {
+    for (const double position : PositionsAlong(axis, to)) {
+      const bool within = IsWithin(position, mask.grid.size[axis]);
+      from[axis].push_back(within ? static_cast<int>(std::floor(position + 0.5)) : -1);
+    }
+  }
+  for (const int z : from[2]) {
+    for (const int y : from[1]) {
+      for (const int x : from[0]) {
+        const bool within = x >= 0 && y >= 0 && z >= 0;
+        result.inside.push_back(within ? mask.inside[mask.grid.Index(x, y, z)] : 0);
+      }
+    }
+  }
   return result;
 }
 

@@ -15,17 +15,11 @@ namespace consilium::engine {
 
 enum class Interpolation { kNearest, kLinear, kCubicSpline };
 
-// Where the new voxels lie.
-enum class GridAlignment {
-  kCentres,     // the centres of both grids coincide (IBSI); ceil(n s / s') voxels along an axis
-  kFirstVoxel,  // the outer corners of the first voxels coincide (PyRadiomics)
-};
-
+// The centres of the new grid and the old one coincide (IBSI); ceil(n s / s') voxels along an axis.
 struct Resampling {
   // 0 for an axis whose voxels stay as they are; else > 0.
   std::array<double, 3> spacing_mm{};
   Interpolation interpolation = Interpolation::kLinear;
-  GridAlignment alignment = GridAlignment::kCentres;
 };
 
 // The grid that `how` gives. Errors: kInvalidArgument (a spacing that is negative or not finite),
@@ -36,5 +30,23 @@ struct Resampling {
 // A voxel is inside where the interpolated mask (0 and 1) is at least one half, less 1e-6 for those
 // that are exactly one half but for rounding.
 [[nodiscard]] Result<Mask> Resample(const Mask& mask, const Resampling& how);
+
+// New voxels around a region only, as PyRadiomics takes them: of a grid whose first voxel has its
+// outer corner where the old one's is.
+struct PartialGrid {
+  Grid grid;
+  std::array<double, 3> first{},
+      step{};  // voxel i of an axis lies at first + i step, in old voxels
+};
+// The new voxels that hold `box` (not empty, within `grid`) and `pad` >= 0 more to each side, as
+// far as `grid` reaches. Errors: kInvalidArgument (a spacing that is not > 0 or not finite),
+// kOutOfRange (more than 2^31 voxels).
+[[nodiscard]] Result<PartialGrid> GridAround(const Box& box, const Grid& grid,
+                                             const std::array<double, 3>& spacing_mm, int pad);
+// Voxels whose centre is outside the old grid are 0. Of an image of whole numbers the new ones are
+// of the same kind: the next one towards 0, as ITK has it.
+[[nodiscard]] Image Resample(const Image& image, const PartialGrid& to, Interpolation how);
+// The nearest voxel's.
+[[nodiscard]] Mask Resample(const Mask& mask, const PartialGrid& to);
 
 }  // namespace consilium::engine

@@ -112,6 +112,30 @@ SizeCounts RunCounts(const LevelBox& levels, const Direction& direction, int z) 
   return {table, longest, voxels.size()};
 }
 
+bool HasTwoInLine(const LevelBox& levels, const Direction& direction) {
+  const auto& size = levels.size();
+  const auto& strides = levels.strides();
+  const int border = levels.border();
+  for (const std::uint32_t at : levels.voxels()) {
+    int z = static_cast<int>(at / strides[2]) - border;
+    const auto rest = static_cast<int>(at % strides[2]);
+    int y = static_cast<int>(rest / strides[1]) - border;
+    int x = static_cast<int>(rest % strides[1]) - border;
+    const std::uint16_t* here = levels.data() + at;
+    const auto go_on = [&] {
+      x += direction.x;
+      y += direction.y;
+      z += direction.z;
+      here += levels.Step(direction);
+      return x >= 0 && x < size[0] && y >= 0 && y < size[1] && z >= 0 && z < size[2];
+    };
+    while (go_on()) {
+      if (*here != 0) return true;
+    }
+  }
+  return false;
+}
+
 std::vector<std::uint32_t> BorderDistances(const LevelBox& levels, const Mask& mask, int z) {
   // In the mask's own grid with a border, for the mask may be larger than the box.
   const std::array<int, 3> size = {mask.grid.size[0] + 2, mask.grid.size[1] + 2,
@@ -157,10 +181,10 @@ std::vector<std::uint32_t> BorderDistances(const LevelBox& levels, const Mask& m
 }
 
 ZoneCounts CountZones(const LevelBox& levels, int z,
-                      const std::vector<std::uint32_t>& border_distances) {
+                      const std::vector<std::uint32_t>& border_distances, bool within_slices) {
   const std::uint16_t* data = levels.data();
   const auto voxels = VoxelsOf(levels, z);
-  const std::vector<Look> looks = LooksOf(levels, z >= 0);
+  const std::vector<Look> looks = LooksOf(levels, within_slices || z >= 0);
   Zones zones(levels.padded_count());
   for (const std::uint32_t at : voxels) {
     zones.Begin(at);
@@ -196,10 +220,10 @@ ZoneCounts CountZones(const LevelBox& levels, int z,
           SizeCounts(std::move(distances), voxels.size())};
 }
 
-SizeCounts DependenceCounts(const LevelBox& levels, int distance, int alpha, int z) {
+SizeCounts DependenceCounts(const LevelBox& levels, std::span<const std::ptrdiff_t> steps,
+                            int alpha, int z) {
   const std::uint16_t* data = levels.data();
   const auto voxels = VoxelsOf(levels, z);
-  const auto steps = NeighbourSteps(levels, distance, z >= 0);
   const std::size_t most = steps.size() + 1, row = most + 1;
   std::vector<std::uint32_t> table((static_cast<std::size_t>(levels.level_count()) + 1) * row);
   for (const std::uint32_t at : voxels) {
@@ -234,10 +258,13 @@ ZoneFeatures ZonesOf(const LevelBox& levels, const Mask& mask, Aggregation how) 
 }
 
 SizeFeatures Ngldm(const LevelBox& levels, Aggregation how, int distance, int alpha) {
-  return AggregateSizes(
-      CountBySlice<SizeCounts>(levels, how,
-                               [&](int z) { return DependenceCounts(levels, distance, alpha, z); }),
-      how);
+  return AggregateSizes(CountBySlice<SizeCounts>(levels, how,
+                                                 [&](int z) {
+                                                   const auto steps =
+                                                       NeighbourSteps(levels, distance, z >= 0);
+                                                   return DependenceCounts(levels, steps, alpha, z);
+                                                 }),
+                        how);
 }
 
 }  // namespace consilium::engine

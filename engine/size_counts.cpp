@@ -90,7 +90,8 @@ std::span<const FeatureName> GlszmNames() { return kGlszm; }
 std::span<const FeatureName> GldzmNames() { return kGldzm; }
 std::span<const FeatureName> NgldmNames() { return kNgldm; }
 
-SizeCounts::SizeCounts(std::vector<Item> items, std::uint64_t voxels) : voxels_(voxels) {
+SizeCounts::SizeCounts(std::vector<Item> items, std::size_t voxels)
+    : voxels_(static_cast<double>(voxels)) {
   std::sort(items.begin(), items.end(), [](const Item& a, const Item& b) {
     return std::tie(a.level, a.number) < std::tie(b.level, b.number);
   });
@@ -104,15 +105,15 @@ SizeCounts::SizeCounts(std::vector<Item> items, std::uint64_t voxels) : voxels_(
 }
 
 SizeCounts::SizeCounts(std::span<const std::uint32_t> table, std::size_t numbers,
-                       std::uint64_t voxels)
-    : voxels_(voxels) {
+                       std::size_t voxels)
+    : voxels_(static_cast<double>(voxels)) {
   const std::size_t row = numbers + 1;
   for (std::size_t level = 1; level * row < table.size(); ++level) {
     for (std::size_t number = 1; number < row; ++number) {
       const std::uint32_t count = table[level * row + number];
       if (count > 0) {
-        entries_.push_back(
-            {static_cast<std::uint32_t>(level), static_cast<std::uint32_t>(number), count});
+        entries_.push_back({static_cast<std::uint32_t>(level), static_cast<std::uint32_t>(number),
+                            static_cast<double>(count)});
       }
     }
   }
@@ -141,18 +142,20 @@ void SizeCounts::Add(const SizeCounts& other) {
   voxels_ += other.voxels_;
 }
 
+void SizeCounts::Scale(double factor) {
+  for (Entry& entry : entries_) entry.count *= factor;
+  voxels_ *= factor;
+}
+
 SizeFeatures FeaturesOf(const SizeCounts& counts) {
   SizeFeatures f;
   if (counts.empty()) return f;
-  std::uint64_t whole = 0;
-  double i_mean = 0, j_mean = 0;
+  double total = 0, i_mean = 0, j_mean = 0;
   for (const auto& entry : counts.entries()) {
-    const auto n = static_cast<double>(entry.count);
-    whole += entry.count;
-    i_mean += n * entry.level;
-    j_mean += n * entry.number;
+    total += entry.count;
+    i_mean += entry.count * entry.level;
+    j_mean += entry.count * entry.number;
   }
-  const auto total = static_cast<double>(whole);
   i_mean /= total;
   j_mean /= total;
   f.small_emphasis = f.large_emphasis = f.low_grey_emphasis = f.high_grey_emphasis = 0;
@@ -164,8 +167,8 @@ SizeFeatures FeaturesOf(const SizeCounts& counts) {
   double of_level = 0, grey_squares = 0;
   for (std::size_t k = 0; k < counts.entries().size(); ++k) {
     const auto& entry = counts.entries()[k];
-    const auto n = static_cast<double>(entry.count);
-    const double i = entry.level, j = entry.number, ii = i * i, jj = j * j, p = n / total;
+    const double n = entry.count, i = entry.level, j = entry.number, ii = i * i, jj = j * j,
+                 p = n / total;
     f.small_emphasis += n / jj;
     f.large_emphasis += n * jj;
     f.low_grey_emphasis += n / ii;
@@ -203,7 +206,7 @@ SizeFeatures FeaturesOf(const SizeCounts& counts) {
   f.grey_non_uniformity_normalised = grey_squares / (total * total);
   f.number_non_uniformity = number_squares / total;
   f.number_non_uniformity_normalised = number_squares / (total * total);
-  f.percentage = total / static_cast<double>(counts.voxels());
+  f.percentage = total / counts.voxels();
   return f;
 }
 

@@ -21,7 +21,7 @@ class SizeCounts {
  public:
   struct Entry {
     std::uint32_t level = 0, number = 0;
-    std::uint64_t count = 0;
+    double count = 0;  // a whole number, unless it was scaled
     friend bool operator==(const Entry&, const Entry&) = default;
   };
 
@@ -30,20 +30,21 @@ class SizeCounts {
   struct Item {
     std::uint32_t level = 0, number = 0;
   };
-  SizeCounts(std::vector<Item> items, std::uint64_t voxels);
+  SizeCounts(std::vector<Item> items, std::size_t voxels);
   // From a table [levels + 1 x numbers + 1], rows by level; row and column 0 are not read.
-  SizeCounts(std::span<const std::uint32_t> table, std::size_t numbers, std::uint64_t voxels);
+  SizeCounts(std::span<const std::uint32_t> table, std::size_t numbers, std::size_t voxels);
 
   // By level, then number; every count > 0.
   [[nodiscard]] const std::vector<Entry>& entries() const { return entries_; }
-  [[nodiscard]] std::uint64_t voxels() const { return voxels_; }
+  [[nodiscard]] double voxels() const { return voxels_; }
   [[nodiscard]] bool empty() const { return entries_.empty(); }
   // Voxels add up too: merged directions have each voxel once a direction.
   void Add(const SizeCounts& other);
+  void Scale(double factor);  // counts and voxels; > 0
 
  private:
   std::vector<Entry> entries_;
-  std::uint64_t voxels_ = 0;
+  double voxels_ = 0;
 };
 
 // All NaN where nothing was counted.

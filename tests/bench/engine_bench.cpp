@@ -60,7 +60,7 @@ const Case& TheCase() {
 const LevelBox& TheLevels() {
   static const LevelBox kLevels = [] {
     Discretisation how;
-    how.edges_at_multiples = true;
+    how.pyradiomics_edges = true;
     return LevelBox(TheCase().mask,
                     *Discretise(IntensitiesOf(TheCase().image, TheCase().mask), how));
   }();
@@ -100,9 +100,19 @@ void MoranAndGeary(benchmark::State& state) {
   Measure(state, [] { return SpatialCorrelationOf(TheCase().image, TheCase().mask); });
 }
 void PyradiomicsOriginal(benchmark::State& state) {
-  Measure(state, [] {
-    return PyradiomicsIntensityFeatures(TheCase().image, TheCase().mask)->size() +
-           PyradiomicsShapeFeatures(TheCase().mask)->size();
+  Measure(state,
+          [] { return PyradiomicsFeatures(TheCase().image, TheCase().mask)->features.size(); });
+}
+// The original, five Laplacians of Gaussians and eight sub-bands: 1,316 features.
+void PyradiomicsOf14Images(benchmark::State& state) {
+  PyradiomicsImageSettings log;
+  for (int sigma = 1; sigma <= 5; ++sigma) log.sigmas.push_back({static_cast<double>(sigma)});
+  PyradiomicsSettings settings;
+  settings.images = {{PyradiomicsFilter::kOriginal, {}},
+                     {PyradiomicsFilter::kLoG, log},
+                     {PyradiomicsFilter::kWavelet, {}}};
+  Measure(state, [&] {
+    return PyradiomicsFeatures(TheCase().image, TheCase().mask, settings)->features.size();
   });
 }
 
@@ -115,6 +125,7 @@ BENCHMARK(NgldmOfAll)->Unit(benchmark::kMillisecond);
 BENCHMARK(NgtdmOfAll)->Unit(benchmark::kMillisecond);
 BENCHMARK(MoranAndGeary)->Unit(benchmark::kMillisecond);
 BENCHMARK(PyradiomicsOriginal)->Unit(benchmark::kMillisecond);
+BENCHMARK(PyradiomicsOf14Images)->Unit(benchmark::kMillisecond);
 
 }  // namespace
 }  // namespace consilium::engine

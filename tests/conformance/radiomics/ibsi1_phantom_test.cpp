@@ -37,8 +37,8 @@ using Rows = std::vector<std::vector<double>>;
 Rows RowsOf(const SizeCounts& counts) {
   Rows rows;
   for (const auto& entry : counts.entries()) {
-    rows.push_back({static_cast<double>(entry.level), static_cast<double>(entry.number),
-                    static_cast<double>(entry.count)});
+    rows.push_back(
+        {static_cast<double>(entry.level), static_cast<double>(entry.number), entry.count});
   }
   return rows;
 }
@@ -100,9 +100,9 @@ TEST(DigitalPhantom, AllPrintedMatrices) {
       const ZoneCounts zones = CountZones(box, z, BorderDistances(box, phantom.mask, z));
       ours = RowsOf(matrix == "GLSZM" ? zones.by_size : zones.by_distance);
     } else if (matrix == "NGTDM") {
-      ours = RowsOf(CountDifferences(box, 1, z));
+      ours = RowsOf(CountDifferences(box, NeighbourSteps(box, 1, z >= 0), z));
     } else {
-      ours = RowsOf(DependenceCounts(box, 1, 0, z));
+      ours = RowsOf(DependenceCounts(box, NeighbourSteps(box, 1, z >= 0), 0, z));
     }
     Rows theirs = one.at("rows").get<Rows>();
     std::sort(theirs.begin(), theirs.end());

@@ -4,9 +4,9 @@
 #include <numbers>
 
 #include "engine/filter/recursive_laplacian.h"
+#include "engine/filter/wavelet.h"
 #include "engine/resample.h"
 #include "engine/trigonometry.h"
-#include "engine/filter/wavelet.h"
 #include "tests/unit/engine/random_region.h"
 
 namespace consilium::engine {
@@ -149,9 +149,31 @@ TEST(Resample, KeepsALinearRampAndTheGridsCentres) {
     for (int x = 3; x < 10; ++x)
       EXPECT_NEAR(resampled->values[static_cast<std::size_t>(x)], 4.5 + (x - 6) * 0.8, 0.02) << x;
   }
-  how.alignment = GridAlignment::kFirstVoxel;
-  how.interpolation = Interpolation::kLinear;
-  EXPECT_NEAR(Resample(ramp, how)->values[5], 5.5 * 0.8 - 0.5, 1e-12);
+}
+
+TEST(Resample, AroundARegionKeepsTheFirstCornerAndIsZeroOutside) {
+  Image ramp{{{10, 4, 3}, {1, 2, 3}}, {}};
+  for (int i = 0; i < 120; ++i) ramp.values.push_back(10 + i % 10);
+  const Box box{{6, 1, 1}, {9, 2, 1}, false};
+  const auto to = GridAround(box, ramp.grid, {0.8, 2, 3}, 1);
+  ASSERT_TRUE(to.has_value());
+  // From floor(5.5 / 0.8 - 1) to ceil(10 / 0.8) - 1.
+  EXPECT_EQ(to->grid.size, (std::array<int, 3>{8, 4, 3}));
+  Image fine = Resample(ramp, *to, Interpolation::kLinear);
+  EXPECT_NEAR(fine.values[0], 10 + 5.5 * 0.8 - 0.5, 1e-12);
+  EXPECT_NEAR(fine.values[6], 10 + 9, 1e-12);  // at 9.1: as the last voxel
+  EXPECT_EQ(Resample(ramp, *GridAround(box, ramp.grid, {0.99, 2, 3}, 1), Interpolation::kLinear)
+                .values[5],
+            0);  // at 9.895: outside
+  ramp.numbers = {true, 0, 15};
+  fine = Resample(ramp, *to, Interpolation::kLinear);
+  EXPECT_EQ(fine.values[0], 13);  // of 13.9
+  EXPECT_EQ(fine.values[6], 15);
+  Mask mask{ramp.grid, std::vector<std::uint8_t>(120)};
+  mask.inside[mask.grid.Index(9, 1, 1)] = 1;
+  const Mask nearest = Resample(mask, *to);
+  EXPECT_EQ(BoundingBoxOf(nearest).first, (std::array<int, 3>{6, 1, 1}));
+  EXPECT_EQ(BoundingBoxOf(nearest).last, (std::array<int, 3>{7, 1, 1}));
 }
 
 TEST(Resample, OfTheSameSpacingIsTheSameImage) {

@@ -30,7 +30,7 @@ TEST(Discretise, FixedWidthsBeginAtTheMinimumOrAtTheRangesLowerBound) {
 
 TEST(Discretise, EdgesAtMultiplesAreThoseOfPyRadiomics) {
   Discretisation how = Width(25);
-  how.edges_at_multiples = true;
+  how.pyradiomics_edges = true;
   EXPECT_EQ(Discretise(std::vector<double>{-3, 0, 24.9, 25, 47}, how)->levels,
             (Levels{1, 2, 2, 3, 3}));
   // The maximum on an edge begins a bin of its own.
