@@ -137,8 +137,9 @@ Result<Image> ToReference(const Image& image, const ReferenceTissue& tissue, Tis
                 fmt::format("the reference tissue's {} is {}, must be > 0 to divide by it",
                             ratio ? "centre" : "spread", unit));
   }
-  Image scaled = image;
-  for (double& value : scaled.values) value = (value - zero) / unit;
+  Image scaled{image.grid, {}};
+  scaled.values.reserve(image.values.size());
+  for (const double value : image.values) scaled.values.push_back((value - zero) / unit);
   return scaled;
 }
 
