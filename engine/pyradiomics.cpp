@@ -38,14 +38,12 @@ Result<void> CheckImageSettings(const PyradiomicsImageType& image) {
   if (s.force_2d_dimension < 0 || s.force_2d_dimension > 2)
     return Wrong("force2Ddimension", fmt::to_string(s.force_2d_dimension), "0, 1 or 2");
   if (s.gldm_alpha < 0) return Wrong("gldm_a", fmt::to_string(s.gldm_alpha), ">= 0");
-  if (image.filter == PyradiomicsFilter::kWavelet && s.force_2d)
-    return Wrong("force2D", "true", "false where wavelets are taken: they are of volumes here");
-  if (image.filter == PyradiomicsFilter::kWavelet &&
-      (s.wavelet_levels != 1 || s.wavelet_start_level != 0)) {
-    return Wrong("level and start_level",
-                 fmt::format("{} and {}", s.wavelet_levels, s.wavelet_start_level),
-                 "1 and 0: wavelets of one level are taken here");
-  }
+  if (s.wavelet_levels < 1 || s.wavelet_levels > kPyradiomicsWaveletLevelsMax)
+    return Wrong("level", fmt::to_string(s.wavelet_levels),
+                 fmt::format("1 to {}", kPyradiomicsWaveletLevelsMax));
+  if (s.wavelet_start_level < 0 || s.wavelet_start_level > kPyradiomicsWaveletLevelsMax)
+    return Wrong("start_level", fmt::to_string(s.wavelet_start_level),
+                 fmt::format("0 to {}", kPyradiomicsWaveletLevelsMax));
   return {};
 }
 
@@ -93,10 +91,15 @@ Result<std::vector<NamedImage>> ImagesOf(const PyradiomicsImageType& type, const
     case PyradiomicsFilter::kWavelet: {
       const auto filters = WaveletNamed(s.wavelet);
       CONSILIUM_TRY(filters);
-      std::vector<SubBand> bands = StationaryWavelet(image, *filters, box);
-      // The approximation comes last.
-      std::rotate(bands.begin(), bands.begin() + 1, bands.end());
-      for (SubBand& band : bands) images.push_back({"wavelet-" + band.name, std::move(band.image)});
+      StationaryLevels levels{s.wavelet_levels, s.wavelet_start_level};
+      if (s.force_2d) levels.along[static_cast<std::size_t>(2 - s.force_2d_dimension)] = false;
+      std::vector<SubBand> bands = StationaryWavelet(image, *filters, box, levels);
+      // The approximation, first of the last level, comes last.
+      const auto approximation = std::find_if(bands.begin(), bands.end(), [&](const SubBand& band) {
+        return band.level == bands.back().level;
+      });
+      std::rotate(approximation, approximation + 1, bands.end());
+      for (SubBand& band : bands) images.push_back({PyradiomicsName(band), std::move(band.image)});
       break;
     }
     case PyradiomicsFilter::kSquare:
