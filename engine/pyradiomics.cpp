@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <map>
 
 #include "engine/filter/gradient.h"
 #include "engine/filter/pixelwise.h"
@@ -129,36 +128,37 @@ Result<std::vector<NamedImage>> ImagesOf(const PyradiomicsImageType& type, const
 }
 
 // Which features of a class to take, in their order.
-Result<std::vector<std::string_view>> WantedOf(const PyradiomicsClass& one) {
-  std::vector<std::string_view> wanted;
-  bool known = false;
+struct WantedClass {
+  std::string_view feature_class;  // these live as long as the program
+  std::vector<std::string_view> names;
+};
+Result<WantedClass> WantedOf(const PyradiomicsClass& one) {
+  using Kind = PyradiomicsFeatureName::Kind;
+  std::vector<PyradiomicsFeatureName> known;
   for (const PyradiomicsFeatureName& name : PyradiomicsFeatureNames()) {
-    if (name.feature_class != one.name) continue;
-    known = true;
-    if (one.features.empty() && name.kind == PyradiomicsFeatureName::Kind::kDefault)
-      wanted.push_back(name.name);
+    if (name.feature_class == one.name) known.push_back(name);
   }
-  if (!known) return Fail(ErrorCode::kNotFound, fmt::format("no feature class '{}'", one.name));
+  if (known.empty())
+    return Fail(ErrorCode::kNotFound, fmt::format("there is no feature class '{}'", one.name));
+  WantedClass wanted{known[0].feature_class, {}};
+  if (one.features.empty()) {
+    for (const PyradiomicsFeatureName& name : known) {
+      if (name.kind == Kind::kDefault) wanted.names.push_back(name.name);
+    }
+  }
   for (const std::string& feature : one.features) {
-    const auto names = PyradiomicsFeatureNames();
-    const auto found = std::find_if(names.begin(), names.end(), [&](const auto& name) {
-      return name.feature_class == one.name && name.name == feature;
-    });
-    if (found == names.end()) {
+    const auto found = std::find_if(known.begin(), known.end(),
+                                    [&](const auto& name) { return name.name == feature; });
+    if (found == known.end()) {
       return Fail(ErrorCode::kNotFound,
                   fmt::format("class '{}' has no feature '{}'", one.name, feature));
     }
-    const bool repeated = std::find(wanted.begin(), wanted.end(), found->name) != wanted.end();
-    if (found->kind != PyradiomicsFeatureName::Kind::kWithdrawn && !repeated)
-      wanted.push_back(found->name);
+    const auto& names = wanted.names;
+    const bool repeated = std::find(names.begin(), names.end(), feature) != names.end();
+    if (found->kind != Kind::kWithdrawn && !repeated) wanted.names.push_back(found->name);
   }
   return wanted;
 }
-
-struct WantedClass {
-  std::string_view feature_class;
-  std::vector<std::string_view> names;
-};
 
 void Put(const std::string& image, const WantedClass& wanted, const PyradiomicsValues& values,
          std::vector<PyradiomicsFeature>& features) {
@@ -177,15 +177,14 @@ Result<PyradiomicsExtraction> PyradiomicsFeatures(const Image& image, const Mask
   std::vector<WantedClass> classes;
   std::optional<WantedClass> shape, shape_2d;
   for (const PyradiomicsClass& one : settings.classes) {
-    auto names = WantedOf(one);
-    CONSILIUM_TRY(names);
-    WantedClass wanted{one.name, std::move(*names)};
+    auto wanted = WantedOf(one);
+    CONSILIUM_TRY(wanted);
     if (one.name == "shape") {
-      shape = std::move(wanted);
+      shape = std::move(*wanted);
     } else if (one.name == "shape2D") {
-      shape_2d = std::move(wanted);
+      shape_2d = std::move(*wanted);
     } else {
-      classes.push_back(std::move(wanted));
+      classes.push_back(std::move(*wanted));
     }
   }
 

@@ -5,6 +5,7 @@
 #include <itkNiftiImageIO.h>
 #include <itkNrrdImageIO.h>
 
+#include <limits>
 #include <vector>
 
 namespace consilium::engine::itk_files {
@@ -25,45 +26,50 @@ itk::ImageIOBase::Pointer ReaderOf(const std::string& path) {
 }
 
 template <typename Number>
-void Convert(const std::vector<char>& bytes, std::vector<double>& values) {
+void Convert(const std::vector<char>& bytes, Image& image) {
   const auto* numbers = reinterpret_cast<const Number*>(bytes.data());
-  for (std::size_t i = 0; i < values.size(); ++i) values[i] = static_cast<double>(numbers[i]);
+  for (std::size_t i = 0; i < image.values.size(); ++i)
+    image.values[i] = static_cast<double>(numbers[i]);
+  using Limits = std::numeric_limits<Number>;
+  if (Limits::is_integer) {
+    image.numbers = {true, static_cast<double>(Limits::lowest()),
+                     static_cast<double>(Limits::max())};
+  }
 }
 
-bool Convert(itk::IOComponentEnum type, const std::vector<char>& bytes,
-             std::vector<double>& values) {
+bool Convert(itk::IOComponentEnum type, const std::vector<char>& bytes, Image& image) {
   switch (type) {
     case itk::IOComponentEnum::UCHAR:
-      Convert<unsigned char>(bytes, values);
+      Convert<unsigned char>(bytes, image);
       return true;
     case itk::IOComponentEnum::CHAR:
-      Convert<signed char>(bytes, values);
+      Convert<signed char>(bytes, image);
       return true;
     case itk::IOComponentEnum::USHORT:
-      Convert<unsigned short>(bytes, values);
+      Convert<unsigned short>(bytes, image);
       return true;
     case itk::IOComponentEnum::SHORT:
-      Convert<short>(bytes, values);
+      Convert<short>(bytes, image);
       return true;
     case itk::IOComponentEnum::UINT:
-      Convert<unsigned int>(bytes, values);
+      Convert<unsigned int>(bytes, image);
       return true;
     case itk::IOComponentEnum::INT:
-      Convert<int>(bytes, values);
+      Convert<int>(bytes, image);
       return true;
     case itk::IOComponentEnum::ULONG:
     case itk::IOComponentEnum::ULONGLONG:
-      Convert<unsigned long long>(bytes, values);
+      Convert<unsigned long long>(bytes, image);
       return true;
     case itk::IOComponentEnum::LONG:
     case itk::IOComponentEnum::LONGLONG:
-      Convert<long long>(bytes, values);
+      Convert<long long>(bytes, image);
       return true;
     case itk::IOComponentEnum::FLOAT:
-      Convert<float>(bytes, values);
+      Convert<float>(bytes, image);
       return true;
     case itk::IOComponentEnum::DOUBLE:
-      Convert<double>(bytes, values);
+      Convert<double>(bytes, image);
       return true;
     default:
       return false;
@@ -105,7 +111,7 @@ Result<PlacedImage> Read(const std::filesystem::path& path) {
   std::vector<char> bytes(static_cast<std::size_t>(reader->GetImageSizeInBytes()));
   reader->Read(bytes.data());
   result.image.values.resize(result.image.grid.voxel_count());
-  if (!Convert(reader->GetComponentType(), bytes, result.image.values))
+  if (!Convert(reader->GetComponentType(), bytes, result.image))
     return Cannot(path, "holds numbers of a kind that is not read here");
   return result;
 }
