@@ -295,6 +295,7 @@ std::string DidYouMean(std::string_view word, const std::vector<std::string>& ca
 
 bool YamlValue::is_mapping() const { return present() && node_->kind == YamlKind::kMapping; }
 bool YamlValue::is_sequence() const { return present() && node_->kind == YamlKind::kSequence; }
+bool YamlValue::is_null() const { return present() && node_->kind == YamlKind::kNull; }
 
 std::string YamlValue::Kind() const {
   switch (node_->kind) {

@@ -56,6 +56,8 @@ class YamlValue {
   [[nodiscard]] bool present() const { return node_ != nullptr; }
   [[nodiscard]] bool is_mapping() const;
   [[nodiscard]] bool is_sequence() const;
+  // A value that is there and is null: `key:`, `key: null` or `key: ~`.
+  [[nodiscard]] bool is_null() const;
   // The keys that lead here, "models.lasso.lambda"; empty at the root.
   [[nodiscard]] const std::string& path() const { return path_; }
 

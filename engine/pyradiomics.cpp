@@ -27,8 +27,10 @@ Result<void> CheckImageSettings(const PyradiomicsImageType& image) {
   const PyradiomicsImageSettings& s = image.settings;
   if (!(s.bin_width > 0) || !std::isfinite(s.bin_width))
     return Wrong("binWidth", fmt::to_string(s.bin_width), "> 0");
-  if (s.bin_count && *s.bin_count < 1)
-    return Wrong("binCount", fmt::to_string(*s.bin_count), ">= 1");
+  if (s.bin_count && (*s.bin_count < 1 || *s.bin_count > kPyradiomicsBinCountMax)) {
+    return Wrong("binCount", fmt::to_string(*s.bin_count),
+                 fmt::format("1 to {}", kPyradiomicsBinCountMax));
+  }
   if (s.distances.empty() || *std::min_element(s.distances.begin(), s.distances.end()) < 1 ||
       *std::max_element(s.distances.begin(), s.distances.end()) > kPyradiomicsDistanceMax) {
     return Wrong("distances", fmt::format("[{}]", fmt::join(s.distances, ", ")),

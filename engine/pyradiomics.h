@@ -45,6 +45,7 @@ enum class PyradiomicsInterpolator { kNearest, kLinear, kBSpline };
 
 // The largest of `distances`: a border as wide goes around the region.
 inline constexpr int kPyradiomicsDistanceMax = 50;
+inline constexpr int kPyradiomicsBinCountMax = 10000;
 
 // The most of `level` and of `start_level`: each level sees further by the filter's length.
 inline constexpr int kPyradiomicsWaveletLevelsMax = 8;

@@ -12,9 +12,8 @@
 namespace consilium::engine::itk_files {
 
 // A volume of numbers, with their kind; a file of two dimensions is one slice. Errors: kNotFound
-// (no such file),
-// kInvalidArgument (no format that is known here, or damaged: says what the reader said; vectors
-// or colours instead of numbers; four dimensions or more).
+// (no such file), kInvalidArgument (no format that is known here, or damaged: says what the reader
+// said; vectors or colours instead of numbers; four dimensions or more).
 [[nodiscard]] Result<PlacedImage> ReadImage(const std::filesystem::path& path);
 
 }  // namespace consilium::engine::itk_files
