@@ -59,6 +59,43 @@ Result<VolumeHistogramFeatures> VolumeHistogram(std::span<const double> inside,
                                   discrete ? low : low + how.bin_width / 2, how.bin_width);
 }
 
+// Adds features under a family.
+struct Collected {
+  std::vector<IbsiFeature> features;
+  [[nodiscard]] auto Into(std::string_view family, std::string_view aggregation = "") {
+    return [this, family, aggregation](const FeatureName& name, const double& value) {
+      features.push_back({family, aggregation, name, value});
+    };
+  }
+};
+
+void PutTextures(const LevelBox& box, const Mask& morphological, const IbsiSettings& settings,
+                 Collected& all) {
+  const auto with_directions = [&](std::span<const NamedAggregation> aggregations) {
+    for (const auto& [name, aggregation] : aggregations) {
+      GlcmFeatures::Visit(Glcm(box, aggregation), all.Into("glcm", name));
+      VisitAs(Glrlm(box, aggregation), GlrlmNames(), all.Into("glrlm", name));
+    }
+  };
+  const auto without_directions = [&](std::span<const NamedAggregation> aggregations) {
+    for (const auto& [name, aggregation] : aggregations) {
+      const ZoneFeatures zones = ZonesOf(box, morphological, aggregation);
+      VisitAs(zones.glszm, GlszmNames(), all.Into("glszm", name));
+      VisitAs(zones.gldzm, GldzmNames(), all.Into("gldzm", name));
+      NgtdmFeatures::Visit(Ngtdm(box, aggregation), all.Into("ngtdm", name));
+      VisitAs(Ngldm(box, aggregation), NgldmNames(), all.Into("ngldm", name));
+    }
+  };
+  if (settings.by_slice) {
+    with_directions(kDirectionsBySlice);
+    without_directions(kBySlice);
+  }
+  if (settings.in_volume) {
+    with_directions(kDirectionsInVolume);
+    without_directions(kInVolume);
+  }
+}
+
 }  // namespace
 
 Result<PreparedRegion> Prepare(const Image& image, const Mask& mask, const IbsiSettings& settings) {
@@ -79,54 +116,40 @@ Result<PreparedRegion> Prepare(const Image& image, const Mask& mask, const IbsiS
 
 Result<std::vector<IbsiFeature>> IbsiFeatures(const PreparedRegion& region,
                                               const IbsiSettings& settings) {
-  std::vector<IbsiFeature> features;
-  const auto into = [&](std::string_view family, std::string_view aggregation) {
-    return [&features, family, aggregation](const FeatureName& name, const double& value) {
-      features.push_back({family, aggregation, name, value});
-    };
-  };
+  Collected all;
   const std::vector<double> inside = IntensitiesOf(region.image, region.intensity);
   const auto shape = Morphology(region.image, region.morphological, region.intensity);
   CONSILIUM_TRY(shape);
-  MorphologyFeatures::Visit(*shape, into("morphology", ""));
+  MorphologyFeatures::Visit(*shape, all.Into("morphology"));
   LocalIntensityFeatures::Visit(LocalIntensity(region.image, region.intensity),
-                                into("local_intensity", ""));
-  IntensityFeatures::Visit(IntensityStatistics(inside), into("intensity_statistics", ""));
+                                all.Into("local_intensity"));
+  IntensityFeatures::Visit(IntensityStatistics(inside), all.Into("intensity_statistics"));
 
   Discretisation how = settings.discretisation;
   if (!how.lowest && !how.pyradiomics_edges) how.lowest = settings.resegmentation.low;
   const auto levels = Discretise(inside, how);
   CONSILIUM_TRY(levels);
-  HistogramFeatures::Visit(IntensityHistogram(*levels), into("intensity_histogram", ""));
+  HistogramFeatures::Visit(IntensityHistogram(*levels), all.Into("intensity_histogram"));
   const auto volume_histogram = VolumeHistogram(inside, settings);
   CONSILIUM_TRY(volume_histogram);
-  VolumeHistogramFeatures::Visit(*volume_histogram, into("intensity_volume_histogram", ""));
+  VolumeHistogramFeatures::Visit(*volume_histogram, all.Into("intensity_volume_histogram"));
+  PutTextures(LevelBox(region.intensity, *levels), region.morphological, settings, all);
+  return std::move(all.features);
+}
 
-  const LevelBox box(region.intensity, *levels);
-  const auto with_directions = [&](std::span<const NamedAggregation> aggregations) {
-    for (const auto& [name, aggregation] : aggregations) {
-      GlcmFeatures::Visit(Glcm(box, aggregation), into("glcm", name));
-      VisitAs(Glrlm(box, aggregation), GlrlmNames(), into("glrlm", name));
-    }
-  };
-  const auto without_directions = [&](std::span<const NamedAggregation> aggregations) {
-    for (const auto& [name, aggregation] : aggregations) {
-      const ZoneFeatures zones = ZonesOf(box, region.morphological, aggregation);
-      VisitAs(zones.glszm, GlszmNames(), into("glszm", name));
-      VisitAs(zones.gldzm, GldzmNames(), into("gldzm", name));
-      NgtdmFeatures::Visit(Ngtdm(box, aggregation), into("ngtdm", name));
-      VisitAs(Ngldm(box, aggregation), NgldmNames(), into("ngldm", name));
-    }
-  };
-  if (settings.by_slice) {
-    with_directions(kDirectionsBySlice);
-    without_directions(kBySlice);
-  }
-  if (settings.in_volume) {
-    with_directions(kDirectionsInVolume);
-    without_directions(kInVolume);
-  }
-  return features;
+Result<std::vector<IbsiFeature>> IbsiResponseFeatures(
+    const Image& response, const Mask& morphological, const Mask& intensity,
+    const std::optional<Discretisation>& discretisation, const IbsiSettings& settings) {
+  Collected all;
+  const std::vector<double> inside = IntensitiesOf(response, intensity);
+  if (inside.empty()) return Fail(ErrorCode::kInvalidArgument, "the region has no voxel");
+  IntensityFeatures::Visit(IntensityStatistics(inside), all.Into("intensity_statistics"));
+  if (!discretisation) return std::move(all.features);
+  const auto levels = Discretise(inside, *discretisation);
+  CONSILIUM_TRY(levels);
+  HistogramFeatures::Visit(IntensityHistogram(*levels), all.Into("intensity_histogram"));
+  PutTextures(LevelBox(intensity, *levels), morphological, settings, all);
+  return std::move(all.features);
 }
 
 }  // namespace consilium::engine

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <array>
+#include <optional>
 #include <string_view>
 #include <vector>
 
@@ -55,5 +56,11 @@ struct IbsiFeature {
 // Errors: those of Discretise and Morphology.
 [[nodiscard]] Result<std::vector<IbsiFeature>> IbsiFeatures(const PreparedRegion& region,
                                                             const IbsiSettings& settings);
+
+// Of a filter's response, on one grid with the masks: statistics and, where `discretisation` says
+// how its values become levels, histogram and textures. Errors: as above.
+[[nodiscard]] Result<std::vector<IbsiFeature>> IbsiResponseFeatures(
+    const Image& response, const Mask& morphological, const Mask& intensity,
+    const std::optional<Discretisation>& discretisation, const IbsiSettings& settings);
 
 }  // namespace consilium::engine

@@ -406,10 +406,7 @@ void ReadClasses(const YamlValue& classes, PyradiomicsSettings& settings, Notes&
 
 }  // namespace
 
-Result<ParameterFile> ReadParameterFile(std::string_view text, const std::string& name) {
-  auto document = ParseStrictYaml(text, name, kLimits);
-  CONSILIUM_TRY(document);
-  const YamlValue root = document->root();
+ParameterFile ReadParameters(const YamlValue& root) {
   root.AllowKeys({"setting", "imageType", "featureClass", "voxelSetting"});
   ParameterFile file;
   PyradiomicsSettings& settings = file.settings;
@@ -448,6 +445,13 @@ Result<ParameterFile> ReadParameterFile(std::string_view text, const std::string
         "asks for maps of features (voxel-based extraction), which are not made here; remove it to "
         "extract a value a region");
   }
+  return file;
+}
+
+Result<ParameterFile> ReadParameterFile(std::string_view text, const std::string& name) {
+  auto document = ParseStrictYaml(text, name, kLimits);
+  CONSILIUM_TRY(document);
+  ParameterFile file = ReadParameters(document->root());
   if (!document->problems().empty()) return tl::unexpected(Combine(document->problems()));
   return file;
 }

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "base/strict_yaml.h"
 #include "engine/pyradiomics.h"
 
 namespace consilium::extraction {
@@ -29,5 +30,8 @@ struct ParameterFile {
 // kResourceExhausted (larger than a parameter file can be).
 [[nodiscard]] Result<ParameterFile> ReadParameterFile(std::string_view text,
                                                       const std::string& name);
+
+// The same of a mapping within another file; problems stay with its document.
+[[nodiscard]] ParameterFile ReadParameters(const YamlValue& root);
 
 }  // namespace consilium::extraction

@@ -1,0 +1,193 @@
+#include "extraction/extract_case.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <optional>
+#include <vector>
+
+#include "base/csv.h"
+#include "base/sha256_stream.h"
+#include "disk/files.h"
+#include "engine/ibsi.h"
+#include "engine/mask_quality.h"
+#include "engine/pyradiomics.h"
+#include "engine/version.h"
+#include "extraction/preprocess.h"
+#include "extraction/read_case.h"
+
+namespace consilium::extraction {
+namespace {
+
+namespace fs = std::filesystem;
+using engine::Image;
+using engine::Mask;
+
+Result<void> AppendFile(const fs::path& path, Sha256Stream& stream) {
+  std::error_code none;
+  const auto size = fs::file_size(path, none);
+  if (none) return Fail(ErrorCode::kNotFound, fmt::format("{}: {}", path.string(), none.message()));
+  return disk::ReadPieces(path, size, [&](std::span<const std::uint8_t> piece) -> Result<void> {
+    stream.Append(piece);
+    return {};
+  });
+}
+
+// Of a file's bytes, or of all files of a folder in the order of their names.
+Result<Digest> DigestOf(const fs::path& path) {
+  Sha256Stream stream;
+  std::error_code none;
+  if (!fs::is_directory(path, none)) {
+    CONSILIUM_TRY(AppendFile(path, stream));
+    return stream.Finish();
+  }
+  std::vector<fs::path> files;
+  for (const auto& entry : fs::recursive_directory_iterator(path, none)) {
+    if (entry.is_regular_file(none)) files.push_back(entry.path());
+  }
+  std::sort(files.begin(), files.end());
+  for (const auto& file : files) CONSILIUM_TRY(AppendFile(file, stream));
+  return stream.Finish();
+}
+
+std::string Spaced(const std::array<double, 3>& numbers) {
+  return fmt::format("{} {} {}", FormatNumber(numbers[0]), FormatNumber(numbers[1]),
+                     FormatNumber(numbers[2]));
+}
+
+// Names, values, and what the dialect has to say.
+Result<void> Take(const Image& image, const Mask& mask, const engine::PyradiomicsSettings& settings,
+                  RegionRow& row) {
+  auto extraction = engine::PyradiomicsFeatures(image, mask, settings);
+  CONSILIUM_TRY(extraction);
+  for (const auto& feature : extraction->features) {
+    row.names.push_back(
+        fmt::format("{}_{}_{}", feature.image, feature.feature_class, feature.name));
+    row.values.push_back(feature.value);
+  }
+  const engine::PyradiomicsDiagnostics& diagnostics = extraction->diagnostics;
+  row.provenance.emplace_back("spacing_of_features_mm", Spaced(diagnostics.grid.spacing_mm));
+  row.provenance.emplace_back("voxels_of_shape", std::to_string(diagnostics.voxel_count));
+  row.provenance.emplace_back("voxels_of_intensities",
+                              std::to_string(diagnostics.resegmented_voxel_count));
+  row.warnings.insert(row.warnings.end(), diagnostics.warnings.begin(), diagnostics.warnings.end());
+  return {};
+}
+
+std::string Lower(std::string_view text) {
+  std::string lower;
+  for (const char c : text)
+    lower += c == ':' ? '-' : static_cast<char>(c >= 'A' && c <= 'Z' ? c + 32 : c);
+  return lower;
+}
+
+void Put(const std::string& image, const std::vector<engine::IbsiFeature>& features,
+         RegionRow& row) {
+  for (const auto& feature : features) {
+    std::string name = fmt::format("{}_{}_", image, feature.family);
+    if (!feature.aggregation.empty()) name += Lower(feature.aggregation) + "_";
+    row.names.push_back(name + std::string(feature.name.name));
+    row.values.push_back(feature.value);
+  }
+}
+
+Result<void> Take(const Image& image, const Mask& mask, const IbsiChoice& choice, RegionRow& row) {
+  const auto region = engine::Prepare(image, mask, choice.settings);
+  CONSILIUM_TRY(region);
+  if (choice.original) {
+    const auto features = engine::IbsiFeatures(*region, choice.settings);
+    CONSILIUM_TRY(features);
+    Put("original", *features, row);
+  }
+  const engine::Box box = engine::BoundingBoxOf(region->intensity);
+  for (const auto& [name, filter, bins] : choice.images) {
+    auto response = engine::Filtered(region->image, filter, box);
+    if (!response) return tl::unexpected(Within("image " + name, std::move(response.error())));
+    const auto features =
+        engine::IbsiResponseFeatures(*response, engine::Cut(region->morphological, box),
+                                     engine::Cut(region->intensity, box), bins, choice.settings);
+    if (!features) return tl::unexpected(Within("image " + name, features.error()));
+    Put(name, *features, row);
+  }
+  row.provenance.emplace_back("spacing_of_features_mm", Spaced(region->image.grid.spacing_mm));
+  for (const auto& [name, of] : {std::pair{"voxels_of_shape", &region->morphological},
+                                 std::pair{"voxels_of_intensities", &region->intensity}}) {
+    row.provenance.emplace_back(
+        name, std::to_string(std::count(of->inside.begin(), of->inside.end(), 1)));
+  }
+  return {};
+}
+
+// One region's row. Errors: what makes features impossible or worthless.
+Result<RegionRow> RowOf(const LoadedCase& loaded, const Region& region, const Image& image,
+                        const Settings& settings) {
+  RegionRow row;
+  row.region = region.name;
+  row.warnings = loaded.notes;
+  row.warnings.insert(row.warnings.end(), region.notes.begin(), region.notes.end());
+  for (const engine::Finding& finding :
+       engine::CheckRegion(image, region.mask, settings.plausible)) {
+    if (finding.severity == engine::Severity::kError)
+      return Fail(ErrorCode::kInvalidArgument, finding.sentence);
+    if (finding.severity == engine::Severity::kWarning) row.warnings.push_back(finding.sentence);
+  }
+  row.provenance = loaded.provenance;
+  row.provenance.emplace_back("spacing_mm", Spaced(image.grid.spacing_mm));
+  row.provenance.emplace_back("voxels", std::to_string(std::count(region.mask.inside.begin(),
+                                                                  region.mask.inside.end(), 1)));
+  CONSILIUM_TRY(
+      std::visit([&](const auto& dialect) { return Take(image, region.mask, dialect, row); },
+                 settings.dialect));
+  return row;
+}
+
+}  // namespace
+
+Result<CaseKey> KeyOf(const Case& one, const Settings& settings) {
+  const auto image = DigestOf(one.image);
+  CONSILIUM_TRY(image);
+  const auto mask = DigestOf(one.mask);
+  CONSILIUM_TRY(mask);
+  std::string text = fmt::format("{}\n{}\n{}\n{}\n{}\n", engine::kVersion, Hex(settings.digest),
+                                 Hex(*image), Hex(*mask), one.series);
+  for (const auto* choice : {&one.labels, &one.rois}) {
+    for (const auto& region : *choice) text += region + ";";
+    text += "\n";
+  }
+  return CaseKey{*image, *mask, Sha256(text)};
+}
+
+Outcome ExtractCase(const Case& one, const CaseKey& key, const Settings& settings) {
+  Outcome outcome;
+  auto loaded = ReadCase(one, settings.label);
+  if (!loaded) {
+    outcome.failures.push_back({"", loaded.error().message});
+    return outcome;
+  }
+  outcome.failures = std::move(loaded->failures);
+  loaded->provenance.insert(loaded->provenance.begin(), {{"engine", engine::kVersion},
+                                                         {"settings_sha256", Hex(settings.digest)},
+                                                         {"image_sha256", Hex(key.image)},
+                                                         {"mask_sha256", Hex(key.mask)}});
+  const bool by_region = DependsOnRegion(settings.steps);
+  std::optional<Image> prepared;
+  for (const Region& region : loaded->regions) {
+    if (!settings.steps.empty() && (by_region || !prepared)) {
+      auto image = Preprocess(loaded->image.image, region.mask, settings.steps);
+      if (!image) {
+        outcome.failures.push_back({region.name, image.error().message});
+        continue;
+      }
+      prepared = std::move(*image);
+    }
+    auto row = RowOf(*loaded, region, prepared ? *prepared : loaded->image.image, settings);
+    if (row) {
+      outcome.rows.push_back(std::move(*row));
+    } else {
+      outcome.failures.push_back({region.name, row.error().message});
+    }
+  }
+  return outcome;
+}
+
+}  // namespace consilium::extraction

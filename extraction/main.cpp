@@ -1,0 +1,254 @@
+// consilium-extract: images and masks into tables of features.
+//
+// It holds no key and opens no socket: images are read far from both.
+#include <fmt/format.h>
+#include <sched.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <atomic>
+#include <filesystem>
+#include <fstream>
+#include <iostream>
+#include <nlohmann/json.hpp>
+
+#include "disk/files.h"
+#include "engine/version.h"
+#include "extraction/run.h"
+#include "extraction/settings.h"
+#include "extraction/worker.h"
+#include "program/program.h"
+#include "program/progress.h"
+
+namespace consilium::extraction {
+namespace {
+
+namespace fs = std::filesystem;
+
+enum ExitCode {
+  kOk = 0,
+  kSomeFailed = 1,
+  kUsage = program::kExitUsage,
+  kInputWrong = 3,
+  kStopped = 4,
+  kFault = program::kExitFault
+};
+
+constexpr const char* kExitCodes =
+    "Exit codes:\n"
+    "  0   done\n"
+    "  1   done, but some cases failed: problems.csv says why\n"
+    "  2   the command line is wrong\n"
+    "  3   a file is missing, damaged or wrong\n"
+    "  4   stopped before the end: the same command goes on from there\n"
+    "  70  a fault of the program\n";
+
+constexpr const char* kAbout =
+    "Features of images and masks, one row a region.\n"
+    "\n"
+    "CASES is a CSV table with columns id, image, mask and, if wanted, label or roi, patient,\n"
+    "sequence, level, lesion, time; all others are carried through. SETTINGS is a PyRadiomics\n"
+    "parameter file as it is, or one of ours (docs/formats/extraction.md).\n";
+
+struct Arguments {
+  std::string cases, settings, out, shard = "1/1";
+  int jobs = 0;
+  std::int64_t memory_mb = -1;
+  int case_seconds = 0;
+  bool json = false;
+  std::vector<std::string> parts;
+};
+
+int Told(const Arguments& arguments, const Error& error) {
+  return program::Tell(error, error.code == ErrorCode::kInternal ? kFault : kInputWrong,
+                       arguments.json);
+}
+
+int CoreCount() {
+  cpu_set_t cores;
+  return ::sched_getaffinity(0, sizeof cores, &cores) == 0 ? CPU_COUNT(&cores) : 1;
+}
+
+// Four fifths of what the machine has to give now, shared by all processes.
+std::uint64_t MemoryOfEach(int processes) {
+  std::ifstream file("/proc/meminfo");
+  for (std::string word; file >> word;) {
+    std::uint64_t kilobytes = 0;
+    if (word == "MemAvailable:" && file >> kilobytes)
+      return kilobytes * 1024 / 5 * 4 / static_cast<std::uint64_t>(processes);
+  }
+  return 0;
+}
+
+void ShowProgress(const Arguments& arguments, const Progress& progress, std::int64_t elapsed_ms,
+                  program::LiveLine& line) {
+  if (arguments.json) {
+    std::cout << nlohmann::ordered_json{{"event", "case"},
+                                        {"cases", progress.cases},
+                                        {"done", progress.done},
+                                        {"known", progress.known},
+                                        {"failed", progress.failed},
+                                        {"elapsed_s", static_cast<double>(elapsed_ms) / 1000}}
+                     .dump()
+              << "\n"
+              << std::flush;
+    return;
+  }
+  const auto extracted = static_cast<double>(progress.done - progress.known);
+  const auto left = static_cast<double>(progress.cases - progress.done);
+  std::string text = fmt::format("{} of {} cases", progress.done, progress.cases);
+  if (progress.known > 0) text += fmt::format(", {} known before", progress.known);
+  if (progress.failed > 0) text += fmt::format(", {} failed", progress.failed);
+  text += fmt::format("  {} elapsed", program::CountdownText(elapsed_ms));
+  if (extracted > 0 && elapsed_ms > 0) {
+    const double a_second = extracted * 1000 / static_cast<double>(elapsed_ms);
+    text += fmt::format(", {:.2g} cases/s, about {} left", a_second,
+                        program::CountdownText(static_cast<std::int64_t>(left / a_second * 1000)));
+  }
+  const double share = progress.cases == 0 ? 1
+                                           : static_cast<double>(progress.done) /
+                                                 static_cast<double>(progress.cases);
+  line.Show(share, text, elapsed_ms);
+}
+
+int Report(const Arguments& arguments, const RunReport& report, double seconds) {
+  const Progress& progress = report.progress;
+  const int code = report.stopped ? kStopped : progress.failed > 0 ? kSomeFailed : kOk;
+  if (arguments.json) {
+    std::cout << nlohmann::ordered_json{{"event", report.stopped ? "stopped" : "done"},
+                                        {"out", arguments.out},
+                                        {"cases", progress.cases},
+                                        {"done", progress.done},
+                                        {"known", progress.known},
+                                        {"failed", progress.failed},
+                                        {"rows", report.rows},
+                                        {"problems", report.problems},
+                                        {"seconds", seconds},
+                                        {"exit", code}}
+                     .dump()
+              << "\n";
+    return code;
+  }
+  fmt::print("{} rows of {} cases in {}\n", report.rows, progress.done,
+             (fs::path(arguments.out) / "features.csv").string());
+  if (report.problems > 0) {
+    fmt::print("{} failures and warnings ({} cases without a row): {}\n", report.problems,
+               progress.failed, (fs::path(arguments.out) / "problems.csv").string());
+  }
+  if (report.stopped) {
+    fmt::print("Stopped after {} of {} cases; the same command goes on from there.\n",
+               progress.done, progress.cases);
+  }
+  return code;
+}
+
+int ExtractAll(const Arguments& arguments) {
+  const auto shard = ShardFromText(arguments.shard);
+  if (!shard) return program::Tell(shard.error(), kUsage, arguments.json);
+  // A wrong settings file is told before any process is started.
+  const auto settings_text = disk::ReadFile(arguments.settings);
+  if (!settings_text) return Told(arguments, settings_text.error());
+  const auto settings = ReadSettings(*settings_text, arguments.settings);
+  if (!settings) return Told(arguments, settings.error());
+  if (!arguments.json) {
+    for (const auto& note : settings->notes) fmt::print(stderr, "note: {}\n", note);
+  }
+
+  RunOptions options;
+  options.cases = arguments.cases;
+  options.settings = arguments.settings;
+  options.out = arguments.out;
+  options.shard = *shard;
+  options.processes = arguments.jobs > 0 ? arguments.jobs : CoreCount();
+  options.memory_bytes = arguments.memory_mb < 0
+                             ? MemoryOfEach(options.processes)
+                             : static_cast<std::uint64_t>(arguments.memory_mb) << 20;
+  options.case_seconds_max = arguments.case_seconds;
+  options.worker = {"/proc/self/exe", "worker"};
+
+  const program::StopSignals signals;
+  std::atomic<bool> stop = false;
+  program::LiveLine line(::isatty(2) == 1);
+  const std::int64_t began = program::MonotonicMs();
+  RunReport report;
+  const auto ended = signals.RunUntil(
+      [&]() -> Result<void> {
+        auto done = Run(
+            options,
+            [&](const Progress& progress) {
+              ShowProgress(arguments, progress, program::MonotonicMs() - began, line);
+            },
+            [&] { return stop.load(); });
+        if (!arguments.json) line.End();
+        CONSILIUM_TRY(done);
+        report = *done;
+        return {};
+      },
+      [&] { stop = true; });
+  if (!ended) return Told(arguments, ended.error());
+  return Report(arguments, report, static_cast<double>(program::MonotonicMs() - began) / 1000);
+}
+
+int MergeAll(const Arguments& arguments) {
+  const auto report =
+      Merge({arguments.parts.begin(), arguments.parts.end()}, fs::path(arguments.out));
+  if (!report) return Told(arguments, report.error());
+  return Report(arguments, *report, 0);
+}
+
+int Work(const Arguments& arguments) {
+  const auto text = disk::ReadFile(arguments.settings);
+  if (!text) return Told(arguments, text.error());
+  const auto settings = ReadSettings(*text, arguments.settings);
+  if (!settings) return Told(arguments, settings.error());
+  const auto served = Serve(std::cin, std::cout, *settings);
+  return served ? kOk : Told(arguments, served.error());
+}
+
+int Main(int argc, char** argv) {
+  Arguments arguments;
+  CLI::App app(kAbout, "consilium-extract");
+  app.footer(kExitCodes);
+  app.set_version_flag("--version", engine::kVersion);
+  app.require_subcommand(0, 1);
+  app.add_flag("--json", arguments.json, "One JSON object a line on standard output");
+  app.add_option("CASES", arguments.cases, "The list of cases");
+  app.add_option("--settings", arguments.settings, "What to extract (YAML or JSON)");
+  app.add_option("--out", arguments.out, "Folder of the tables; run again to go on in it");
+  app.add_option("--jobs", arguments.jobs, "Processes (default: one a core)")
+      ->check(CLI::Range(1, 1024));
+  app.add_option("--shard", arguments.shard, "i/n: only the cases i, i + n, ... of the list");
+  app.add_option("--memory-mb", arguments.memory_mb,
+                 "Limit of each process, 0 for none (default: its share of 4/5 of what is free)")
+      ->check(CLI::Range(std::int64_t{0}, std::int64_t{1} << 30));
+  app.add_option("--case-seconds", arguments.case_seconds,
+                 "A case that takes longer fails (default: no limit)")
+      ->check(CLI::Range(1, 1'000'000));
+
+  CLI::App* merge = app.add_subcommand("merge", "The tables of all shards as one");
+  merge->add_option("FOLDERS", arguments.parts, "--out of each shard")->required();
+  merge->add_option("--out", arguments.out, "Folder of the whole")->required();
+  CLI::App* worker = app.add_subcommand("worker")->group("");  // started by the run itself
+  worker->add_option("--settings", arguments.settings)->required();
+
+  int exit_code = 0;
+  if (!program::Parse(app, argc, argv, exit_code)) return exit_code;
+  if (*merge) return MergeAll(arguments);
+  if (*worker) return Work(arguments);
+  for (const auto& [value, name] :
+       {std::pair{&arguments.cases, "CASES"}, std::pair{&arguments.settings, "--settings"},
+        std::pair{&arguments.out, "--out"}}) {
+    if (!value->empty()) continue;
+    return program::Tell({ErrorCode::kInvalidArgument,
+                          fmt::format("{} is missing; see consilium-extract --help", name)},
+                         kUsage, arguments.json);
+  }
+  return ExtractAll(arguments);
+}
+
+}  // namespace
+}  // namespace consilium::extraction
+
+int main(int argc, char** argv) {
+  return consilium::program::Run([&] { return consilium::extraction::Main(argc, argv); });
+}

@@ -1,0 +1,67 @@
+#include "extraction/worker.h"
+
+#include <fmt/format.h>
+
+#include <istream>
+#include <nlohmann/json.hpp>
+#include <ostream>
+
+#include "base/digest.h"
+#include "extraction/extract_case.h"
+#include "extraction/outcome.h"
+
+namespace consilium::extraction {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+Result<Case> CaseOf(const std::string& line) {
+  try {
+    const Json json = Json::parse(line);
+    Case one;
+    json.at("id").get_to(one.id);
+    one.image = json.at("image").get<std::string>();
+    one.mask = json.at("mask").get<std::string>();
+    json.at("series").get_to(one.series);
+    json.at("labels").get_to(one.labels);
+    json.at("rois").get_to(one.rois);
+    return one;
+  } catch (const Json::exception&) {
+    return Fail(ErrorCode::kInternal, "a worker was asked for something that is no case");
+  }
+}
+
+}  // namespace
+
+std::string RequestOf(const Case& one) {
+  return Json{{"id", one.id},         {"image", one.image.string()}, {"mask", one.mask.string()},
+              {"series", one.series}, {"labels", one.labels},        {"rois", one.rois}}
+      .dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
+std::optional<std::string> KeyAsked(std::string_view line) {
+  constexpr std::string_view kPrefix = "known? ";
+  if (!line.starts_with(kPrefix)) return std::nullopt;
+  return std::string(line.substr(kPrefix.size()));
+}
+
+Result<void> Serve(std::istream& in, std::ostream& out, const Settings& settings) {
+  for (std::string line; std::getline(in, line);) {
+    const auto one = CaseOf(line);
+    CONSILIUM_TRY(one);
+    NameLists told;
+    const auto key = KeyOf(*one, settings);
+    if (!key) {
+      out << ToLines({{}, {{"", key.error().message}}}, "", told);
+    } else {
+      const std::string name = Hex(key->key);
+      out << "known? " << name << std::endl;
+      std::getline(in, line);
+      if (line == kGoOn) out << ToLines(ExtractCase(*one, *key, settings), name, told);
+    }
+    out << kReady << std::endl;
+  }
+  return {};
+}
+
+}  // namespace consilium::extraction
