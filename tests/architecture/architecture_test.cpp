@@ -99,8 +99,8 @@ TEST(House, GrpcEndsInTheEdges) {
   Hold(CheckStubs, [](const SourceFile& file) { return IsCode(file) && InSourceFolder(file); });
 }
 
-TEST(House, ItkEndsInItsFolder) {
-  Hold(CheckItk, [](const SourceFile& file) { return IsCode(file); });
+TEST(House, ItkAndGdcmEndInTheirFolders) {
+  Hold(CheckImageLibraries, [](const SourceFile& file) { return IsCode(file); });
 }
 
 TEST(House, NoReportedNumberPassesLibm) {

@@ -32,6 +32,7 @@ std::vector<std::string_view> Lines(std::string_view text) {
 
 std::string Folder(std::string_view path) {
   if (path.substr(0, 11) == "engine/itk/") return "engine_itk";
+  if (path.substr(0, 13) == "engine/dicom/") return "engine_dicom";
   const auto slash = path.find('/');
   return slash == std::string_view::npos ? std::string() : std::string(path.substr(0, slash));
 }
@@ -90,7 +91,8 @@ const std::map<std::string, std::set<std::string>>& Arrows() {
     std::map<std::string, std::set<std::string>> arrows;
     arrows["base"] = {};
     arrows["engine"] = {"base"};
-    arrows["engine_itk"] = {"engine", "base"};  // the target of engine/itk
+    // The targets of engine/itk and engine/dicom.
+    arrows["engine_itk"] = arrows["engine_dicom"] = {"engine", "base"};
     arrows["federation"] = arrows["identity"] = arrows["disk"] = arrows["program"] = {"base"};
     arrows["extraction"] = {"engine", "engine_itk", "disk", "program", "base"};
     arrows["wire"] = {"federation", "base"};  // the target of federation/wire
@@ -214,15 +216,21 @@ std::vector<std::string> CheckStubs(std::string_view path, std::string_view text
   return wrong;
 }
 
-std::vector<std::string> CheckItk(std::string_view path, std::string_view text) {
+std::vector<std::string> CheckImageLibraries(std::string_view path, std::string_view text) {
+  static const std::map<std::string, std::string> kFolderOf = {{"itk", "engine/itk"},
+                                                               {"gdcm", "engine/dicom"}};
   std::vector<std::string> wrong;
-  if (Folder(path) == "engine_itk" && path.ends_with(".cpp")) return wrong;
   const auto lines = Lines(text);
   for (std::size_t i = 0; i < lines.size(); ++i) {
     const auto include = ReadInclude(lines[i]);
-    if (!include || include->quoted || !StartsWith(include->name, "itk")) continue;
-    wrong.push_back(
-        At(path, i, fmt::format("includes <{}>: ITK ends in engine/itk's .cpp", include->name)));
+    if (!include || include->quoted) continue;
+    for (const auto& [library, folder] : kFolderOf) {
+      const bool at_home = StartsWith(path, folder + "/") && path.ends_with(".cpp");
+      if (at_home || !StartsWith(include->name, library)) continue;
+      wrong.push_back(
+          At(path, i,
+             fmt::format("includes <{}>: {} ends in {}'s .cpp", include->name, library, folder)));
+    }
   }
   return wrong;
 }

@@ -39,8 +39,9 @@ namespace consilium::architecture {
 // (federation/wire).
 [[nodiscard]] std::vector<std::string> CheckStubs(std::string_view path, std::string_view text);
 
-// ITK's headers appear in the .cpp files of engine/itk only.
-[[nodiscard]] std::vector<std::string> CheckItk(std::string_view path, std::string_view text);
+// ITK's headers appear in the .cpp files of engine/itk only, GDCM's in those of engine/dicom.
+[[nodiscard]] std::vector<std::string> CheckImageLibraries(std::string_view path,
+                                                           std::string_view text);
 
 // In pure folders: no transcendental function of libm, called as f(...), ::f(...) or named std::f,
 // and no Eigen array form x.array().f(). Comments and strings do not count. sqrt, fabs, floor,

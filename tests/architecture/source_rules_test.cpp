@@ -88,14 +88,19 @@ TEST(Stubs, AnyOtherFileThanAnEdgeIsRefused) {
   EXPECT_TRUE(CheckStubs("console/render.cpp", "#include <consilium/v1/consilium.pb.h>\n").empty());
 }
 
-TEST(Itk, AnyOtherFileThanItsFoldersIsRefused) {
-  constexpr std::string_view kReader = "#include <itkNrrdImageIO.h>\n";
-  EXPECT_TRUE(CheckItk("engine/itk/read_image.cpp", kReader).empty());
-  EXPECT_EQ(CheckItk("engine/itk/read_image.h", kReader).size(), 1U);
-  EXPECT_EQ(CheckItk("engine/surface.cpp", kReader).size(), 1U);
-  EXPECT_TRUE(CheckItk("tests/a.cpp", "#include \"engine/itk/read_image.h\"\n").empty());
-  EXPECT_TRUE(CheckArrows("engine/itk/a.cpp", "#include \"engine/grid.h\"\n").empty());
-  EXPECT_EQ(CheckArrows("engine/a.cpp", "#include \"engine/itk/read_image.h\"\n").size(), 1U);
+TEST(ImageLibraries, InAnyOtherFileThanTheirFoldersAreRefused) {
+  for (const auto& [include, folder] : {std::pair("#include <itkNrrdImageIO.h>\n", "engine/itk"),
+                                        std::pair("#include <gdcmImage.h>\n", "engine/dicom")}) {
+    const std::string own = folder;
+    EXPECT_TRUE(CheckImageLibraries(own + "/a.cpp", include).empty());
+    EXPECT_EQ(CheckImageLibraries(own + "/a.h", include).size(), 1U);
+    EXPECT_EQ(CheckImageLibraries("engine/surface.cpp", include).size(), 1U);
+    EXPECT_TRUE(CheckImageLibraries("tests/a.cpp", "#include \"" + own + "/a.h\"\n").empty());
+    EXPECT_TRUE(CheckArrows(own + "/a.cpp", "#include \"engine/grid.h\"\n").empty());
+    EXPECT_EQ(CheckArrows("engine/a.cpp", "#include \"" + own + "/a.h\"\n").size(), 1U);
+  }
+  EXPECT_EQ(CheckImageLibraries("engine/itk/a.cpp", "#include <gdcmImage.h>\n").size(), 1U);
+  EXPECT_EQ(CheckArrows("engine/itk/a.cpp", "#include \"engine/dicom/series.h\"\n").size(), 1U);
 }
 
 TEST(PortableMath, EveryWayToLibmIsFound) {
