@@ -53,8 +53,11 @@ Range SeenBy(const Kernel& kernel, const Range& out, int size, Boundary boundary
 std::vector<int> Positions(const Range& under, const Range& stored, int size, Boundary boundary) {
   std::vector<int> positions;
   for (int at = under.first; at <= under.last; ++at) {
-    const bool here = at >= stored.first && at <= stored.last;
-    const int voxel = here ? at : VoxelAt(at, size, boundary);
+    if (at >= stored.first && at <= stored.last) {
+      positions.push_back(at - stored.first);
+      continue;
+    }
+    const int voxel = VoxelAt(at, size, boundary);
     positions.push_back(voxel == kNoVoxel ? kNoVoxel : voxel - stored.first);
   }
   return positions;
