@@ -65,9 +65,7 @@ std::vector<int> Positions(const Range& under, const Range& stored, int size, Bo
 
 Part PartOf(const Ranges& where, const std::array<int, 3>& whole,
             const std::array<double, 3>& spacing_mm) {
-  Part part{whole, where, {{{}, spacing_mm}, {}}};
-  for (std::size_t axis = 0; axis < 3; ++axis) part.image.grid.size[axis] = where[axis].length();
-  return part;
+  return {whole, where, {GridOf(where, spacing_mm), {}}};
 }
 
 Part Convolved(const Part& from, std::size_t axis, const Kernel& kernel, Boundary boundary,
@@ -169,6 +167,10 @@ Ranges RangesOf(const Box& box) {
   return ranges;
 }
 
+Grid GridOf(const Ranges& where, const std::array<double, 3>& spacing_mm) {
+  return {{where[0].length(), where[1].length(), where[2].length()}, spacing_mm};
+}
+
 Range SeenBy(const Chain& chain, const Range& out, int size, Boundary boundary) {
   Range seen = out;
   for (auto kernel = chain.rbegin(); kernel != chain.rend(); ++kernel)
@@ -217,6 +219,22 @@ Part Convolved(const Part& from, std::size_t axis, const Chain& chain, Boundary 
   return chain.empty() ? from : part;
 }
 
+void Pool(const std::vector<double>& response, Pooling pooling, std::size_t times,
+          std::size_t count, std::vector<double>& pooled) {
+  if (pooling == Pooling::kMax || pooling == Pooling::kMin) {
+    if (pooled.empty()) pooled = response;
+    const bool largest = pooling == Pooling::kMax;
+    for (std::size_t i = 0; i < pooled.size(); ++i) {
+      pooled[i] = largest ? std::max(pooled[i], response[i]) : std::min(pooled[i], response[i]);
+    }
+    return;
+  }
+  const double weight =
+      static_cast<double>(times) / (pooling == Pooling::kMean ? static_cast<double>(count) : 1);
+  pooled.resize(response.size());
+  for (std::size_t i = 0; i < pooled.size(); ++i) pooled[i] += weight * response[i];
+}
+
 Part Pooled(const Image& image, const std::vector<Separable>& kernels, Pooling pooling,
             Boundary boundary, const Ranges& out) {
   Ranges seen = out;
@@ -230,22 +248,8 @@ Part Pooled(const Image& image, const std::vector<Separable>& kernels, Pooling p
     all.push_back(&kernel);
   }
   Part pooled = PartOf(out, image.grid.size, image.grid.spacing_mm);
-  auto& values = pooled.image.values;
   const auto add = [&](const std::vector<double>& response, std::size_t times) {
-    const bool first = values.empty();
-    if (first) values = response;
-    const double weight = pooling == Pooling::kMean
-                              ? static_cast<double>(times) / static_cast<double>(all.size())
-                              : static_cast<double>(pooling == Pooling::kSum ? times : 1);
-    for (std::size_t i = 0; i < values.size(); ++i) {
-      if (pooling == Pooling::kMax) {
-        values[i] = std::max(values[i], response[i]);
-      } else if (pooling == Pooling::kMin) {
-        values[i] = std::min(values[i], response[i]);
-      } else {
-        values[i] = (first ? 0 : values[i]) + weight * response[i];
-      }
-    }
+    Pool(response, pooling, times, all.size(), pooled.image.values);
   };
   ForEachResponse(Taken(image, seen, boundary, image.grid.size), 0, all, boundary, out, add);
   return pooled;

@@ -37,6 +37,7 @@ struct Range {
 };
 using Ranges = std::array<Range, 3>;
 [[nodiscard]] Ranges RangesOf(const Box& box);
+[[nodiscard]] Grid GridOf(const Ranges& where, const std::array<double, 3>& spacing_mm);
 
 // Some voxels of an image. Of a periodic one they may lie beyond its border, else within it.
 struct Part {
@@ -60,6 +61,11 @@ struct Part {
                              Boundary boundary, const Range& out);
 
 enum class Pooling { kMean, kMax, kMin, kSum };
+
+// Takes a response that stands for `times` of `count` into what is pooled so far, which is empty
+// before the first.
+void Pool(const std::vector<double>& response, Pooling pooling, std::size_t times,
+          std::size_t count, std::vector<double>& pooled);
 
 // The responses of all kernels (not none) in `out`, voxel by voxel pooled. What kernels have in
 // common on the first axes is done once.

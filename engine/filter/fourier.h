@@ -1,9 +1,9 @@
 // The discrete Fourier transform of images, with the same bits on every machine.
 //
-// X_f = sum_k x_k exp(-2 pi i f k / n) along an axis, by Stockham's algorithm for any factors of n;
-// sixteen lines go at once. Not by a library, because those take sines and cosines from libm or
-// choose their additions by CPU. Source: Van Loan, Computational Frameworks for the Fast Fourier
-// Transform, 1992, section 1.7.
+// X_f = sum_k x_k exp(-2 pi i f k / n) along an axis, by Stockham's algorithm over the factors of
+// n, by Bluestein's where one is a large prime; sixteen lines go at once. Not by a library, because
+// those take sines and cosines from libm or choose their additions by CPU. Source: Van Loan,
+// Computational Frameworks for the Fast Fourier Transform, 1992, sections 1.7 and 4.2.3.
 #pragma once
 
 #include <array>

@@ -92,62 +92,52 @@ Spectrum KernelSpectrum(const GaborFilter& filter, double theta_deg, const Slice
   return kernel;
 }
 
-double PoolInto(double pooled, double value, Pooling pooling, std::size_t directions) {
-  switch (pooling) {
-    case Pooling::kMax:
-      return std::max(pooled, value);
-    case Pooling::kMin:
-      return std::min(pooled, value);
-    case Pooling::kSum:
-      return pooled + value;
-    case Pooling::kMean:
-      break;
-  }
-  return pooled + value / static_cast<double>(directions);
-}
-
-// Adds to `sum` the pooled responses in one plane's slices, times `weight`.
-void AddResponses(const Part& part, const Slices& slices, const std::vector<Spectrum>& kernels,
-                  Pooling pooling, double weight, Image& sum) {
+// Adds to `sum`, which is the box's image, the pooled responses in a plane's slices, times
+// `weight`.
+void AddResponses(const Image& image, const GaborFilter& filter, const Box& box,
+                  const Slices& slices, const std::vector<Spectrum>& kernels, double weight,
+                  Image& sum) {
   const auto [u_axis, v_axis, w_axis] = slices.axis;
-  const Grid &from = part.image.grid, &to = sum.grid;
-  const auto index = [&](const Grid& grid, int u, int v, int w) {
-    std::array<int, 3> at{};
-    at[u_axis] = u;
-    at[v_axis] = v;
-    at[w_axis] = w;
-    return grid.Index(at[0], at[1], at[2]);
-  };
+  const std::array<std::size_t, 3> stride = {1, sum.grid.Index(0, 1, 0), sum.grid.Index(0, 0, 1)};
+  const int width = sum.grid.size[u_axis], height = sum.grid.size[v_axis];
+  Ranges seen = RangesOf(box);
+  for (std::size_t i = 0; i < 2; ++i) {
+    seen[slices.axis[i]].first -= slices.reach[i];
+    seen[slices.axis[i]].last += slices.reach[i];
+  }
   const std::size_t pixels = kernels.front().size();
   Spectrum slice(pixels), response(pixels);
-  std::vector<double> pooled(to.voxel_count() / static_cast<std::size_t>(to.size[w_axis]));
-  for (int w = 0; w < to.size[w_axis]; ++w) {
+  std::vector<double> pooled;
+  for (int w = box.first[w_axis]; w <= box.last[w_axis]; ++w) {
+    seen[w_axis] = {w, w};
+    const Part part = Taken(image, seen, filter.boundary, image.grid.size);
+    std::array<int, 3> at{};
     std::fill(slice.begin(), slice.end(), 0);
-    for (int v = 0; v < from.size[v_axis]; ++v) {
-      for (int u = 0; u < from.size[u_axis]; ++u)
-        slice[slices.Index(u, v)] = part.image.values[index(from, u, v, w)];
-    }
-    Transform(slice, slices.size, 2, Direction::kForward);
-    for (const Spectrum& kernel : kernels) {
-      const bool first = &kernel == kernels.data();
-      for (std::size_t i = 0; i < pixels; ++i) response[i] = slice[i] * kernel[i];
-      Transform(response, slices.size, 2, Direction::kInverse);
-      std::size_t at = 0;
-      for (int v = 0; v < to.size[v_axis]; ++v) {
-        for (int u = 0; u < to.size[u_axis]; ++u, ++at) {
-          const auto& value = response[slices.Index(u + slices.reach[0], v + slices.reach[1])];
-          const double modulus =
-              std::sqrt(value.real() * value.real() + value.imag() * value.imag());
-          const bool extreme = pooling == Pooling::kMax || pooling == Pooling::kMin;
-          const double before = !first ? pooled[at] : extreme ? modulus : 0;
-          pooled[at] = PoolInto(before, modulus, pooling, kernels.size());
-        }
+    for (at[v_axis] = 0; at[v_axis] < seen[v_axis].length(); ++at[v_axis]) {
+      for (at[u_axis] = 0; at[u_axis] < seen[u_axis].length(); ++at[u_axis]) {
+        slice[slices.Index(at[u_axis], at[v_axis])] =
+            part.image.values[part.image.grid.Index(at[0], at[1], at[2])];
       }
     }
-    std::size_t at = 0;
-    for (int v = 0; v < to.size[v_axis]; ++v) {
-      for (int u = 0; u < to.size[u_axis]; ++u, ++at)
-        sum.values[index(to, u, v, w)] += weight * pooled[at];
+    Transform(slice, slices.size, 2, Direction::kForward);
+    pooled.clear();
+    for (const Spectrum& kernel : kernels) {
+      for (std::size_t i = 0; i < pixels; ++i) response[i] = slice[i] * kernel[i];
+      Transform(response, slices.size, 2, Direction::kInverse);
+      std::vector<double> moduli;
+      for (int v = 0; v < height; ++v) {
+        for (int u = 0; u < width; ++u) {
+          const auto& value = response[slices.Index(u + slices.reach[0], v + slices.reach[1])];
+          moduli.push_back(std::sqrt(value.real() * value.real() + value.imag() * value.imag()));
+        }
+      }
+      Pool(moduli, filter.pooling, 1, kernels.size(), pooled);
+    }
+    const double* value = pooled.data();
+    double* put = &sum.values[static_cast<std::size_t>(w - box.first[w_axis]) * stride[w_axis]];
+    for (std::size_t v = 0; v < static_cast<std::size_t>(height); ++v) {
+      for (std::size_t u = 0; u < static_cast<std::size_t>(width); ++u)
+        put[u * stride[u_axis] + v * stride[v_axis]] += weight * *value++;
     }
   }
 }
@@ -161,24 +151,16 @@ Result<Image> GaborResponse(const Image& image, const GaborFilter& filter, const
   CONSILIUM_TRY(InBounds("number of planes", static_cast<int>(filter.planes.size()), 1, 3));
   const auto directions = DirectionsOf(filter);
   CONSILIUM_TRY(directions);
-  Image sum;
-  sum.grid.spacing_mm = image.grid.spacing_mm;
-  for (std::size_t axis = 0; axis < 3; ++axis)
-    sum.grid.size[axis] = box.last[axis] - box.first[axis] + 1;
+  Image sum{GridOf(RangesOf(box), image.grid.spacing_mm), {}};
   sum.values.resize(sum.grid.voxel_count());
   for (const auto& plane : filter.planes) {
     const auto slices = SlicesOf(image, filter, plane, box);
     CONSILIUM_TRY(slices);
-    Ranges seen = RangesOf(box);
-    for (std::size_t i = 0; i < 2; ++i) {
-      seen[slices->axis[i]].first -= slices->reach[i];
-      seen[slices->axis[i]].last += slices->reach[i];
-    }
     std::vector<Spectrum> kernels;
     for (const double theta : *directions)
       kernels.push_back(KernelSpectrum(filter, theta, *slices, image.grid.spacing_mm));
-    AddResponses(Taken(image, seen, filter.boundary, image.grid.size), *slices, kernels,
-                 filter.pooling, 1 / static_cast<double>(filter.planes.size()), sum);
+    AddResponses(image, filter, box, *slices, kernels,
+                 1 / static_cast<double>(filter.planes.size()), sum);
   }
   return sum;
 }

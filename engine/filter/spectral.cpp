@@ -3,7 +3,6 @@
 #include <cmath>
 #include <complex>
 #include <numbers>
-#include <utility>
 
 #include "base/portable_math.h"
 #include "engine/filter/bounds.h"
@@ -18,29 +17,30 @@ constexpr double kPi = std::numbers::pi;
 
 // What is transformed: the whole image, or the whole slices that a box meets.
 struct Volume {
-  Image image;
-  Box box;  // within it
+  Box box;
+  Grid grid;
   std::size_t axes = 3;
 };
 
 Volume VolumeAround(const Image& image, Dimensions dimensions, const Box& box) {
-  if (dimensions == Dimensions::k3d) return {image, box, 3};
   const auto& size = image.grid.size;
-  Volume volume{{}, box, 2};
-  volume.image = Taken(image, {{{0, size[0] - 1}, {0, size[1] - 1}, {box.first[2], box.last[2]}}},
-                       Boundary::kPeriodic, size)
-                     .image;
-  volume.box.last[2] -= box.first[2];
-  volume.box.first[2] = 0;
+  Volume volume{{{0, 0, 0}, {size[0] - 1, size[1] - 1, size[2] - 1}, false}, image.grid, 3};
+  if (dimensions == Dimensions::k2d) {
+    volume.box.first[2] = box.first[2];
+    volume.box.last[2] = box.last[2];
+    volume.grid = GridOf(RangesOf(volume.box), image.grid.spacing_mm);
+    volume.axes = 2;
+  }
   return volume;
 }
 
-// The image whose spectrum is that of the volume times `factor_at` (x, y, z of the frequency), its
-// real part, in the box.
+// The image whose spectrum is that of the volume's `values` times `factor_at` (x, y, z of the
+// frequency): its real part, in the box.
 template <typename FactorAt>
-Image Multiplied(const Volume& volume, const FactorAt& factor_at) {
-  const Grid& grid = volume.image.grid;
-  Spectrum spectrum(volume.image.values.begin(), volume.image.values.end());
+Image Multiplied(const double* values, const Volume& volume, const Box& box,
+                 const FactorAt& factor_at) {
+  const Grid& grid = volume.grid;
+  Spectrum spectrum(values, values + grid.voxel_count());
   Transform(spectrum, grid.size, volume.axes, Direction::kForward);
   std::size_t at = 0;
   for (int z = 0; z < grid.size[2]; ++z) {
@@ -49,19 +49,19 @@ Image Multiplied(const Volume& volume, const FactorAt& factor_at) {
     }
   }
   Transform(spectrum, grid.size, volume.axes, Direction::kInverse);
-  const Box& box = volume.box;
-  Image image;
-  image.grid.spacing_mm = grid.spacing_mm;
-  for (std::size_t axis = 0; axis < 3; ++axis)
-    image.grid.size[axis] = box.last[axis] - box.first[axis] + 1;
+  Image image{GridOf(RangesOf(box), grid.spacing_mm), {}};
   image.values.reserve(image.grid.voxel_count());
   for (int z = box.first[2]; z <= box.last[2]; ++z) {
     for (int y = box.first[1]; y <= box.last[1]; ++y) {
       for (int x = box.first[0]; x <= box.last[0]; ++x)
-        image.values.push_back(spectrum[grid.Index(x, y, z)].real());
+        image.values.push_back(spectrum[grid.Index(x, y, z - volume.box.first[2])].real());
     }
   }
   return image;
+}
+
+const double* ValuesOf(const Image& image, const Volume& volume) {
+  return &image.values[image.grid.Index(0, 0, volume.box.first[2])];
 }
 
 // Frequencies along the axes that are transformed, 0 along the others; |w| <= pi.
@@ -71,7 +71,7 @@ template <typename FrequencyAt>
 Frequencies FrequenciesOf(const Volume& volume, const FrequencyAt& frequency_at) {
   Frequencies w;
   for (std::size_t axis = 0; axis < 3; ++axis) {
-    const int n = volume.image.grid.size[axis];
+    const int n = volume.grid.size[axis];
     for (int k = 0; k < n; ++k)
       w[axis].push_back(axis < volume.axes && n > 1 ? frequency_at(k, n) : 0);
   }
@@ -159,7 +159,7 @@ Result<Image> SimoncelliResponse(const Image& image, const SimoncelliFilter& fil
                                  const Box& box) {
   CONSILIUM_TRY(CheckLevel(filter.level));
   const Volume volume = VolumeAround(image, filter.dimensions, box);
-  return Multiplied(volume, Simoncelli(volume, filter.level));
+  return Multiplied(ValuesOf(image, volume), volume, box, Simoncelli(volume, filter.level));
 }
 
 Result<Image> RieszResponse(const Image& image, const RieszFilter& filter, const Box& box) {
@@ -172,19 +172,17 @@ Result<Image> RieszResponse(const Image& image, const RieszFilter& filter, const
     sum += filter.order[axis];
   }
   CONSILIUM_TRY(InBounds("sum of the order", sum, 1, 3 * kOrderMax));
-  Volume volume = VolumeAround(image, dimensions, box);
+  const Volume volume = VolumeAround(image, dimensions, box);
+  const Riesz riesz(volume, filter.order);
   if (const auto* simoncelli = std::get_if<SimoncelliFilter>(&filter.of)) {
     CONSILIUM_TRY(CheckLevel(simoncelli->level));
     const Simoncelli band(volume, simoncelli->level);
-    const Riesz riesz(volume, filter.order);
-    return Multiplied(volume, [&](int x, int y, int z) { return band(x, y, z) * riesz(x, y, z); });
+    return Multiplied(ValuesOf(image, volume), volume, box,
+                      [&](int x, int y, int z) { return band(x, y, z) * riesz(x, y, z); });
   }
-  const auto& size = volume.image.grid.size;
-  auto response = Filtered(volume.image, std::get<LaplacianFilter>(filter.of),
-                           {{0, 0, 0}, {size[0] - 1, size[1] - 1, size[2] - 1}, false});
+  const auto response = Filtered(image, std::get<LaplacianFilter>(filter.of), volume.box);
   CONSILIUM_TRY(response);
-  volume.image = std::move(*response);
-  return Multiplied(volume, Riesz(volume, filter.order));
+  return Multiplied(response->values.data(), volume, box, riesz);
 }
 
 }  // namespace consilium::engine
