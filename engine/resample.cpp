@@ -6,18 +6,12 @@
 #include <cmath>
 #include <vector>
 
+#include "engine/interpolation.h"
+
 namespace consilium::engine {
 namespace {
 
 constexpr double kVoxelsMax = 2147483648.0;
-constexpr double kHalfLess = 0.5 - 1e-6;
-
-// Some old voxels of a line, and their weights.
-struct Taps {
-  std::array<int, 4> at{};
-  std::array<double, 4> weight{};
-  int count = 0;
-};
 
 int Mirrored(int i, int n) {
   if (n == 1) return 0;
@@ -25,6 +19,8 @@ int Mirrored(int i, int n) {
   i = ((i % period) + period) % period;
   return i < n ? i : period - i;
 }
+
+}  // namespace
 
 Taps TapsAt(double position, int n, Interpolation how) {
   Taps taps;
@@ -52,6 +48,8 @@ Taps TapsAt(double position, int n, Interpolation how) {
   return taps;
 }
 
+namespace {
+
 // Values to coefficients of cubic B-splines through them, on one line of `n` at `stride`; mirrored
 // at both ends (Unser 1999, box 2).
 void ToCoefficients(double* line, int n, std::ptrdiff_t stride) {
@@ -75,6 +73,21 @@ void ToCoefficients(double* line, int n, std::ptrdiff_t stride) {
 std::array<std::ptrdiff_t, 3> StridesOf(const Grid& grid) {
   return {1, grid.size[0], static_cast<std::ptrdiff_t>(grid.size[0]) * grid.size[1]};
 }
+
+}  // namespace
+
+void ToSplineCoefficients(Image& image, std::size_t axis) {
+  const auto strides = StridesOf(image.grid);
+  const std::size_t u = (axis + 1) % 3, v = (axis + 2) % 3;
+  for (int j = 0; j < image.grid.size[v]; ++j) {
+    for (int i = 0; i < image.grid.size[u]; ++i) {
+      ToCoefficients(&image.values[static_cast<std::size_t>(i * strides[u] + j * strides[v])],
+                     image.grid.size[axis], strides[axis]);
+    }
+  }
+}
+
+namespace {
 
 // Old positions, in old voxels, of the new voxels along an axis.
 std::vector<double> PositionsAlong(std::size_t axis, const Grid& from, const Grid& to) {
@@ -101,17 +114,7 @@ Image AlongAxis(const Image& image, std::size_t axis, const Grid& to,
   const auto strides = StridesOf(old.grid);
   const int n = old.grid.size[axis];
   const std::size_t u = (axis + 1) % 3, v = (axis + 2) % 3;
-  const auto for_each_line = [&](const Grid& grid, const auto& work) {
-    for (int j = 0; j < grid.size[v]; ++j) {
-      for (int i = 0; i < grid.size[u]; ++i) work(i, j);
-    }
-  };
-  if (how == Interpolation::kCubicSpline) {
-    for_each_line(old.grid, [&](int i, int j) {
-      ToCoefficients(&old.values[static_cast<std::size_t>(i * strides[u] + j * strides[v])], n,
-                     strides[axis]);
-    });
-  }
+  if (how == Interpolation::kCubicSpline) ToSplineCoefficients(old, axis);
   std::vector<Taps> taps;
   for (const double position : positions) {
     const bool none = outside == Outside::kZero && !IsWithin(position, n);
@@ -123,17 +126,20 @@ Image AlongAxis(const Image& image, std::size_t axis, const Grid& to,
   result.grid.spacing_mm[axis] = to.spacing_mm[axis];
   result.values.resize(result.grid.voxel_count());
   const auto new_strides = StridesOf(result.grid);
-  for_each_line(result.grid, [&](int i, int j) {
-    const double* line = &old.values[static_cast<std::size_t>(i * strides[u] + j * strides[v])];
-    double* put = &result.values[static_cast<std::size_t>(i * new_strides[u] + j * new_strides[v])];
-    for (const Taps& one : taps) {
-      double sum = 0;
-      for (std::size_t t = 0; t < static_cast<std::size_t>(one.count); ++t)
-        sum += one.weight[t] * line[one.at[t] * strides[axis]];
-      *put = sum;
-      put += new_strides[axis];
+  for (int j = 0; j < result.grid.size[v]; ++j) {
+    for (int i = 0; i < result.grid.size[u]; ++i) {
+      const double* line = &old.values[static_cast<std::size_t>(i * strides[u] + j * strides[v])];
+      double* put =
+          &result.values[static_cast<std::size_t>(i * new_strides[u] + j * new_strides[v])];
+      for (const Taps& one : taps) {
+        double sum = 0;
+        for (std::size_t t = 0; t < static_cast<std::size_t>(one.count); ++t)
+          sum += one.weight[t] * line[one.at[t] * strides[axis]];
+        *put = sum;
+        put += new_strides[axis];
+      }
     }
-  });
+  }
   return result;
 }
 
@@ -185,7 +191,8 @@ Result<Mask> Resample(const Mask& mask, const Resampling& how) {
   CONSILIUM_TRY(resampled);
   Mask result{resampled->grid, {}};
   result.inside.reserve(resampled->values.size());
-  for (const double value : resampled->values) result.inside.push_back(value >= kHalfLess ? 1 : 0);
+  for (const double value : resampled->values)
+    result.inside.push_back(value >= kInsideFrom ? 1 : 0);
   return result;
 }
 
