@@ -23,8 +23,7 @@ tl::unexpected<Error> Wrong(std::string_view setting, std::string_view found,
               fmt::format("{} = {}, must be {}", setting, found, expected));
 }
 
-Result<void> CheckImageSettings(const PyradiomicsImageType& image) {
-  const PyradiomicsImageSettings& s = image.settings;
+Result<void> CheckImageSettings(const PyradiomicsImageSettings& s) {
   if (!(s.bin_width > 0) || !std::isfinite(s.bin_width))
     return Wrong("binWidth", fmt::to_string(s.bin_width), "> 0");
   if (s.bin_count && (*s.bin_count < 1 || *s.bin_count > kPyradiomicsBinCountMax)) {
@@ -39,12 +38,14 @@ Result<void> CheckImageSettings(const PyradiomicsImageType& image) {
   if (s.force_2d_dimension < 0 || s.force_2d_dimension > 2)
     return Wrong("force2Ddimension", fmt::to_string(s.force_2d_dimension), "0, 1 or 2");
   if (s.gldm_alpha < 0) return Wrong("gldm_a", fmt::to_string(s.gldm_alpha), ">= 0");
-  if (s.wavelet_levels < 1 || s.wavelet_levels > kPyradiomicsWaveletLevelsMax)
+  if (s.wavelet_levels < 1 || s.wavelet_levels > kPyradiomicsLevelsMax) {
     return Wrong("level", fmt::to_string(s.wavelet_levels),
-                 fmt::format("1 to {}", kPyradiomicsWaveletLevelsMax));
-  if (s.wavelet_start_level < 0 || s.wavelet_start_level > kPyradiomicsWaveletLevelsMax)
+                 fmt::format("1 to {}", kPyradiomicsLevelsMax));
+  }
+  if (s.wavelet_start_level < 0 || s.wavelet_start_level > kPyradiomicsLevelsMax) {
     return Wrong("start_level", fmt::to_string(s.wavelet_start_level),
-                 fmt::format("0 to {}", kPyradiomicsWaveletLevelsMax));
+                 fmt::format("0 to {}", kPyradiomicsLevelsMax));
+  }
   return {};
 }
 
@@ -95,11 +96,10 @@ Result<std::vector<NamedImage>> ImagesOf(const PyradiomicsImageType& type, const
       StationaryLevels levels{s.wavelet_levels, s.wavelet_start_level};
       if (s.force_2d) levels.along[static_cast<std::size_t>(2 - s.force_2d_dimension)] = false;
       std::vector<SubBand> bands = StationaryWavelet(image, *filters, box, levels);
-      // The approximation, first of the last level, comes last.
-      const auto approximation = std::find_if(bands.begin(), bands.end(), [&](const SubBand& band) {
-        return band.level == bands.back().level;
+      const auto approximation = std::find_if(bands.begin(), bands.end(), [](const SubBand& band) {
+        return band.name.find('H') == std::string::npos;
       });
-      std::rotate(approximation, approximation + 1, bands.end());
+      std::rotate(approximation, approximation + 1, bands.end());  // comes last
       for (SubBand& band : bands) images.push_back({PyradiomicsName(band), std::move(band.image)});
       break;
     }
@@ -175,7 +175,8 @@ void Put(const std::string& image, const WantedClass& wanted, const PyradiomicsV
 
 Result<PyradiomicsExtraction> PyradiomicsFeatures(const Image& image, const Mask& mask,
                                                   const PyradiomicsSettings& settings) {
-  for (const PyradiomicsImageType& type : settings.images) CONSILIUM_TRY(CheckImageSettings(type));
+  for (const PyradiomicsImageType& type : settings.images)
+    CONSILIUM_TRY(CheckImageSettings(type.settings));
   std::vector<WantedClass> classes;
   std::optional<WantedClass> shape, shape_2d;
   for (const PyradiomicsClass& one : settings.classes) {

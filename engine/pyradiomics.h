@@ -46,9 +46,7 @@ enum class PyradiomicsInterpolator { kNearest, kLinear, kBSpline };
 // The largest of `distances`: a border as wide goes around the region.
 inline constexpr int kPyradiomicsDistanceMax = 50;
 inline constexpr int kPyradiomicsBinCountMax = 10000;
-
-// The most of `level` and of `start_level`: each level sees further by the filter's length.
-inline constexpr int kPyradiomicsWaveletLevelsMax = 8;
+inline constexpr int kPyradiomicsLevelsMax = 10;  // of wavelets
 
 // resegmentMode: what resegmentRange counts in.
 enum class PyradiomicsResegmentMode {
@@ -85,8 +83,8 @@ struct PyradiomicsImageSettings {
   int gldm_alpha = 0;                                                // gldm_a; >= 0
   std::vector<PyradiomicsSigma> sigmas;                              // sigma: one image each
   std::string wavelet = "coif1";                                     // wavelet
-  int wavelet_levels = 1;                                            // level; 1 to 8
-  int wavelet_start_level = 0;                                       // start_level; 0 to 8
+  int wavelet_levels = 1;                                            // level; 1 to 10
+  int wavelet_start_level = 0;                                       // start_level; 0 to 10
   bool gradient_use_spacing = true;                                  // gradientUseSpacing
   double lbp_2d_radius = 1;                                          // lbp2DRadius; voxels, > 0
   int lbp_2d_samples = 8;                                            // lbp2DSamples; 1 to 30

@@ -183,16 +183,8 @@ void ReadImageSettings(const YamlValue& map, PyradiomicsImageSettings& settings)
       settings.wavelet = *name;
     }
   }
-  const auto one_level = [&](std::string_view key, int only, int& setting) {
-    const auto level = Whole(map[key], 0, 20);
-    if (level && *level != only) {
-      map[key].Problem(fmt::format(
-          "found {}, expected {}: wavelets of the first level alone are taken here", *level, only));
-    }
-    Set(level, setting);
-  };
-  one_level("level", 1, settings.wavelet_levels);
-  one_level("start_level", 0, settings.wavelet_start_level);
+  Set(Whole(map["level"], 1, engine::kPyradiomicsLevelsMax), settings.wavelet_levels);
+  Set(Whole(map["start_level"], 0, engine::kPyradiomicsLevelsMax), settings.wavelet_start_level);
   Set(Truth(map["gradientUseSpacing"]), settings.gradient_use_spacing);
   Set(Above(map["lbp2DRadius"], 0), settings.lbp_2d_radius);
   Set(Whole(map["lbp2DSamples"], 1, engine::kPatternSamplesMax), settings.lbp_2d_samples);
@@ -336,11 +328,6 @@ void ReadImageTypes(const YamlValue& types, const PyradiomicsImageSettings& gene
     if (filter == PyradiomicsFilter::kLoG && type.settings.sigmas.empty()) {
       own.Problem(
           "has no sigma, so that there is no image; name widths in mm: {sigma: [1.0, 3.0]}");
-    }
-    if (filter == PyradiomicsFilter::kWavelet && type.settings.force_2d) {
-      own.Problem(
-          "is of volumes here, and force2D asks for slices; add {force2D: false} to it or remove "
-          "it");
     }
     if (type.settings.bin_count && own.is_mapping() && own["binWidth"].present())
       notes.push_back(
