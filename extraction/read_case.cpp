@@ -3,8 +3,17 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <charconv>
+#include <filesystem>
+#include <fstream>
+#include <optional>
 
+#include "base/csv.h"
+#include "base/glob.h"
+#include "engine/dicom/segmentation.h"
+#include "engine/dicom/series.h"
+#include "engine/dicom/structure_set.h"
 #include "engine/itk/read_image.h"
 #include "engine/labels.h"
 #include "engine/reconcile.h"
@@ -12,8 +21,8 @@
 namespace consilium::extraction {
 namespace {
 
-using engine::Image;
-using engine::PlacedImage;
+namespace fs = std::filesystem;
+namespace dicom = engine::dicom;
 using engine::PlacedMask;
 
 // A mask onto the image; what cannot be brought there is a failure of its region alone.
@@ -74,13 +83,175 @@ Result<void> ReadLabelMap(const Case& one, int label, LoadedCase& loaded) {
   return {};
 }
 
+bool IsDicom(const fs::path& path) {
+  constexpr std::streamoff kPreamble = 128;
+  std::ifstream file(path, std::ios::binary);
+  file.seekg(kPreamble);
+  std::array<char, 4> magic{};
+  file.read(magic.data(), magic.size());
+  return file && std::string_view(magic.data(), magic.size()) == "DICM";
+}
+
+std::string Described(const dicom::Series& series) {
+  return fmt::format("{} ({}, {}{}{})", series.uid, series.modality,
+                     series.description.empty() ? "no description" : series.description,
+                     series.contrast.empty() ? "" : ", ", series.contrast);
+}
+
+// The one series that the case means.
+Result<const dicom::Series*> Chosen(const Case& one, const dicom::Listing& listing) {
+  std::vector<const dicom::Series*> chosen;
+  std::string there;
+  for (const dicom::Series& series : listing.series) {
+    if (one.series.empty() || series.uid == one.series ||
+        GlobMatches(one.series, series.description))
+      chosen.push_back(&series);
+    there += (there.empty() ? "" : "; ") + Described(series);
+  }
+  if (chosen.size() == 1) return chosen.front();
+  if (listing.series.empty()) {
+    return Fail(ErrorCode::kNotFound, fmt::format("{} holds no DICOM image", one.image.string()));
+  }
+  return Fail(
+      ErrorCode::kInvalidArgument,
+      fmt::format("{} holds {} series{}: {}; write the UID of one, or a pattern of its "
+                  "description, in column 'series'",
+                  one.image.string(), listing.series.size(),
+                  chosen.empty() && !one.series.empty() ? ", none of them the one named" : "",
+                  there));
+}
+
+using Provenance = std::vector<std::pair<std::string, std::string>>;
+
+Provenance ToProvenance(const dicom::Acquisition& from) {
+  Provenance to = {{"series_uid", from.series_uid},
+                   {"modality", from.modality},
+                   {"manufacturer", from.manufacturer},
+                   {"model", from.model},
+                   {"kernel", from.kernel},
+                   {"units", from.units}};
+  for (const auto& [name, number] : {std::pair{"field_strength_t", from.field_strength_t},
+                                     std::pair{"repetition_time_ms", from.repetition_time_ms},
+                                     std::pair{"echo_time_ms", from.echo_time_ms},
+                                     std::pair{"tube_voltage_kv", from.tube_voltage_kv},
+                                     std::pair{"slice_thickness_mm", from.slice_thickness_mm}})
+    to.emplace_back(name, number ? FormatNumber(*number) : "");
+  return to;
+}
+
+// The image; of DICOM also how it was made.
+Result<std::optional<dicom::Acquisition>> LoadImage(const Case& one, LoadedCase& loaded) {
+  std::error_code none;
+  if (!fs::is_directory(one.image, none) && !IsDicom(one.image)) {
+    auto image = engine::itk_files::ReadImage(one.image);
+    CONSILIUM_TRY(image);
+    loaded.image = std::move(*image);
+    return std::optional<dicom::Acquisition>();
+  }
+  const auto listing = dicom::ListSeries(one.image);
+  CONSILIUM_TRY(listing);
+  const auto series = Chosen(one, *listing);
+  CONSILIUM_TRY(series);
+  auto image = dicom::ReadSeries(**series);
+  if (!image) return tl::unexpected(Within(one.image.string(), std::move(image.error())));
+  loaded.image = std::move(image->placed);
+  loaded.notes = std::move(image->notes);
+  loaded.provenance = ToProvenance(image->acquisition);
+  return std::optional(std::move(image->acquisition));
+}
+
+// The names that the case wants; without any, the only one there is.
+template <typename Things, typename NameOf>
+Result<std::vector<std::string>> NamesWanted(const Case& one, const Things& there,
+                                             const NameOf& name_of) {
+  if (!one.labels.empty()) {
+    return Fail(ErrorCode::kInvalidArgument,
+                fmt::format("{} has names instead of numbers; use column 'roi' instead of 'label'",
+                            one.mask.string()));
+  }
+  if (!one.rois.empty()) return one.rois;
+  if (there.size() == 1) return std::vector<std::string>{name_of(there.front())};
+  std::string names;
+  for (const auto& thing : there) names += (names.empty() ? "" : ", ") + name_of(thing);
+  return Fail(ErrorCode::kInvalidArgument,
+              fmt::format("{} has {} regions: {}; name one in column 'roi', or * for all",
+                          one.mask.string(), there.size(), names));
+}
+
+Result<void> ReadStructures(const Case& one, const fs::path& path,
+                            const std::optional<dicom::Acquisition>& acquisition,
+                            LoadedCase& loaded) {
+  const auto set = dicom::ReadStructureSet(path);
+  CONSILIUM_TRY(set);
+  if (acquisition) {
+    const auto drawn = dicom::CheckDrawnOn(*set, *acquisition);
+    if (!drawn) return tl::unexpected(Within(path.string(), drawn.error()));
+  }
+  const auto names = NamesWanted(one, set->rois, [](const dicom::Roi& roi) { return roi.name; });
+  CONSILIUM_TRY(names);
+  for (const std::string& name : *names) {
+    const auto rois = dicom::RoisNamed(*set, name);
+    if (!rois) return tl::unexpected(Within(path.string(), rois.error()));
+    for (const dicom::Roi* roi : *rois) {
+      auto mask = dicom::MaskOf(*roi, loaded.image.image.grid, loaded.image.place);
+      if (mask) {
+        loaded.regions.push_back({roi->name, std::move(mask->mask), std::move(mask->notes)});
+      } else {
+        loaded.failures.push_back({roi->name, mask.error().message});
+      }
+    }
+  }
+  return {};
+}
+
+Result<void> ReadSegments(const Case& one, const fs::path& path,
+                          const std::optional<dicom::Acquisition>& acquisition,
+                          LoadedCase& loaded) {
+  const auto segmentation = dicom::ReadSegmentation(path);
+  CONSILIUM_TRY(segmentation);
+  if (acquisition) {
+    const auto drawn = dicom::CheckDrawnOn(*segmentation, *acquisition);
+    if (!drawn) return tl::unexpected(Within(path.string(), drawn.error()));
+  }
+  const auto names = NamesWanted(one, segmentation->segments,
+                                 [](const dicom::Segment& segment) { return segment.label; });
+  CONSILIUM_TRY(names);
+  for (const std::string& name : *names) {
+    const auto segments = dicom::SegmentsNamed(*segmentation, name);
+    if (!segments) return tl::unexpected(Within(path.string(), segments.error()));
+    for (const dicom::Segment* segment : *segments)
+      AddRegion(loaded, segment->label, dicom::MaskOf(*segmentation, segment->number), {});
+  }
+  return {};
+}
+
+Result<void> ReadDicomMask(const Case& one, const std::optional<dicom::Acquisition>& acquisition,
+                           LoadedCase& loaded) {
+  const auto listing = dicom::ListSeries(one.mask);
+  CONSILIUM_TRY(listing);
+  const std::size_t files = listing->structure_sets.size() + listing->segmentations.size();
+  if (files != 1) {
+    return Fail(ErrorCode::kInvalidArgument,
+                fmt::format("{} holds {} structure sets and {} segmentations; name one file",
+                            one.mask.string(), listing->structure_sets.size(),
+                            listing->segmentations.size()));
+  }
+  return listing->segmentations.empty()
+             ? ReadStructures(one, listing->structure_sets.front(), acquisition, loaded)
+             : ReadSegments(one, listing->segmentations.front(), acquisition, loaded);
+}
+
 }  // namespace
 
 Result<LoadedCase> ReadCase(const Case& one, int label) {
   LoadedCase loaded;
-  auto image = engine::itk_files::ReadImage(one.image);
-  CONSILIUM_TRY(image);
-  loaded.image = std::move(*image);
+  const auto acquisition = LoadImage(one, loaded);
+  CONSILIUM_TRY(acquisition);
+  std::error_code none;
+  if (fs::is_directory(one.mask, none) || IsDicom(one.mask)) {
+    CONSILIUM_TRY(ReadDicomMask(one, *acquisition, loaded));
+    return loaded;
+  }
   if (!one.rois.empty()) {
     return Fail(ErrorCode::kInvalidArgument,
                 fmt::format("{} is a label map, which has numbers instead of names; use column "

@@ -498,8 +498,11 @@ Result<SeriesImage> Read(const Series& series, const ReadingOptions& options) {
 Result<Listing> ListSeries(const fs::path& folder) {
   std::error_code problem;
   std::set<fs::path> paths;
-  auto entry = fs::recursive_directory_iterator(folder, problem);
-  if (problem) return Fail(ErrorCode::kNotFound, folder.string() + ": " + problem.message());
+  const bool is_file = fs::is_regular_file(folder, problem);
+  if (is_file) paths.insert(folder);
+  auto entry = is_file ? fs::recursive_directory_iterator()
+                       : fs::recursive_directory_iterator(folder, problem);
+  if (!is_file && problem) return Fail(ErrorCode::kNotFound, folder.string() + ": " + problem.message());
   for (; entry != fs::recursive_directory_iterator(); entry.increment(problem)) {
     if (problem) return Fail(ErrorCode::kUnavailable, folder.string() + ": " + problem.message());
     std::error_code ignored;

@@ -47,7 +47,7 @@ struct Listing {
   std::vector<std::string> notes;  // files that are no DICOM or damaged; series that were split
 };
 
-// Looks through a folder and those in it; reads headers only. Errors: kNotFound (no such folder),
+// Looks through a folder and those in it, or at one file; reads headers only. Errors: kNotFound (no such folder),
 // kResourceExhausted (more than kFilesMax files).
 [[nodiscard]] Result<Listing> ListSeries(const std::filesystem::path& folder);
 

@@ -94,7 +94,7 @@ const std::map<std::string, std::set<std::string>>& Arrows() {
     // The targets of engine/itk and engine/dicom.
     arrows["engine_itk"] = arrows["engine_dicom"] = {"engine", "base"};
     arrows["federation"] = arrows["identity"] = arrows["disk"] = arrows["program"] = {"base"};
-    arrows["extraction"] = {"engine", "engine_itk", "disk", "program", "base"};
+    arrows["extraction"] = {"engine", "engine_itk", "engine_dicom", "disk", "program", "base"};
     arrows["wire"] = {"federation", "base"};  // the target of federation/wire
     arrows["harmonization"] = arrows["learning"] = {"federation", "base"};
     arrows["study"] = {"harmonization", "learning", "federation", "base"};
