@@ -36,7 +36,7 @@ struct RepeatSums {
   std::vector<double> by_repeat;  // [k] sum over subjects
   double subject_squares = 0;     // sum over subjects of (sum over repeats)^2 / k
   double squares = 0;             // sum of all squares
-  double relative_variances = 0;  // sum over subjects of s_i^2 / m_i^2, from 0 not `centre`
+  double relative_variances = 0;  // sum of s_i^2 / m_i^2, from 0; not finite if a mean is 0
 };
 // values [n x k], by subject. Errors: kInvalidArgument (k < 2, n k values are not given, or one is
 // not finite).
@@ -76,7 +76,9 @@ enum class IccForm {
 };
 // Intervals by F; with several blocks the same formulas with the blocks' degrees of freedom, and
 // n / b for n where shifts between measurements are weighed (their expected mean square holds n / b
-// times their variance). No interval for a level outside (0, 1). NaN without any variance.
+// times their variance). Where ICC(2,1) comes out below 0 its interval, which rests on
+// Satterthwaite's approximation, may lie beside it. No interval for a level outside (0, 1). NaN
+// without any variance.
 [[nodiscard]] Agreement IccOf(const Anova& anova, IccForm form, double level = 0.95);
 
 // Of the same quantity in the same units; all from the mean square within subjects.

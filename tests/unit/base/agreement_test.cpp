@@ -60,6 +60,20 @@ TEST(Icc, OfTwoSitesAsBlocksIsThatOfALinearModelWithSites) {
               4.536994357630 / (4.536994357630 + 0.321428556639), 1e-8);
 }
 
+// Each site has scanners of its own, so shifts between measurements are drawn site by site.
+TEST(Icc, OfTwoSitesWeighsShiftsBySite) {
+  const std::vector<double> first = {10.1, 11.9, 10.6, 12.2, 13.4, 12.5,
+                                     9.4,  11.6, 9.9,  14.0, 15.7, 14.9},
+                            second = {20.3, 19.1, 20.0, 23.9, 23.0, 24.4,
+                                      18.2, 17.4, 18.6, 21.0, 20.4, 21.9};
+  const auto anova = AsBlocks(*AnovaOf(*SumRepeats(first, 3)), *AnovaOf(*SumRepeats(second, 3)));
+  ASSERT_TRUE(anova.has_value());
+  // R: lmer(y ~ site + (1 | subject) + (1 | site:repeat)).
+  const double subjects = 4.9874983277620, repeats = 0.5776387746369, noise = 0.0652777926902;
+  EXPECT_NEAR(IccOf(*anova, IccForm::kAgreement).value, subjects / (subjects + repeats + noise),
+              1e-7);
+}
+
 std::vector<double> RandomTable(std::uint64_t seed, std::size_t subjects, std::size_t repeats,
                                 double subject_sd, double shift_sd = 0) {
   Rng rng(seed, "agreement");
@@ -109,6 +123,27 @@ TEST(Icc, IntervalsHoldTheTruthAsOftenAsTheySay) {
     blocks += holds(IccOf(*AsBlocks(*first, *second), IccForm::kConsistency));
   }
   for (const int held : {one_way, consistency, blocks}) EXPECT_NEAR(held, 950, 28);
+}
+
+// Twelve sites of 5 to 11 subjects. Satterthwaite's degrees make it a little less than 95 of 100.
+TEST(Icc, OfSitesAsBlocksHoldsTheTruthNearlyAsOftenAsItSays) {
+  constexpr double kTrue = 4.0 / 6;  // subject variance 4, shifts 1, noise 1
+  int held = 0;
+  double mean = 0;
+  for (std::uint64_t seed = 0; seed < 1000; ++seed) {
+    Anova all;
+    for (std::uint64_t site = 0; site < 12; ++site) {
+      const std::size_t subjects = 5 + 2 * (site % 4);
+      const auto one = AnovaOf(*SumRepeats(RandomTable(seed * 12 + site, subjects, 4, 2, 1), 4));
+      all = site == 0 ? *one : *AsBlocks(all, *one);
+    }
+    const Agreement icc = IccOf(all, IccForm::kAgreement);
+    held += icc.interval->low <= kTrue && kTrue <= icc.interval->high ? 1 : 0;
+    mean += icc.value / 1000;
+  }
+  EXPECT_NEAR(mean, kTrue, 0.01);
+  EXPECT_GT(held, 915);
+  EXPECT_LT(held, 975);
 }
 
 TEST(Icc, OfPerfectRepeatsIsOneWithoutAnInterval) {
