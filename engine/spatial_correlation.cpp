@@ -1,11 +1,11 @@
 #include "engine/spatial_correlation.h"
 
-#include <Eigen/Core>
 #include <array>
 #include <cmath>
 #include <complex>
-#include <unsupported/Eigen/FFT>
 #include <vector>
+
+#include "engine/fourier.h"
 
 namespace consilium::engine {
 namespace {
@@ -44,38 +44,6 @@ PairSums Pairwise(const std::vector<Voxel>& voxels, const std::array<double, 3>&
 
 using Complex = std::complex<double>;
 
-// A size >= n that has no prime factor above 5.
-int SmoothSize(int n) {
-  for (;; ++n) {
-    int rest = n;
-    for (const int factor : {2, 3, 5}) {
-      while (rest % factor == 0) rest /= factor;
-    }
-    if (rest == 1) return n;
-  }
-}
-
-// In place, along all three axes.
-void Transform(std::vector<Complex>& values, const std::array<int, 3>& size) {
-  Eigen::FFT<double> fft;
-  const std::array<std::size_t, 3> stride = {
-      1, static_cast<std::size_t>(size[0]),
-      static_cast<std::size_t>(size[0]) * static_cast<std::size_t>(size[1])};
-  for (std::size_t axis = 0; axis < 3; ++axis) {
-    const auto length = static_cast<std::size_t>(size[axis]);
-    std::vector<Complex> line(length), out(length);
-    const std::size_t block = stride[axis] * length;
-    for (std::size_t begin = 0; begin < values.size(); begin += block) {
-      for (std::size_t offset = 0; offset < stride[axis]; ++offset) {
-        Complex* first = &values[begin + offset];
-        for (std::size_t i = 0; i < length; ++i) line[i] = first[i * stride[axis]];
-        fft.fwd(out, line);
-        for (std::size_t i = 0; i < length; ++i) first[i * stride[axis]] = out[i];
-      }
-    }
-  }
-}
-
 // By Parseval: sum_ij a_i k(i - j) b_j is the mean over frequencies of k^ conj(a^) b^.
 PairSums ByTransform(const std::vector<Voxel>& voxels, const std::array<double, 3>& spacing) {
   std::array<int, 3> low = voxels.front().at, high = low, size{};
@@ -87,8 +55,7 @@ PairSums ByTransform(const std::vector<Voxel>& voxels, const std::array<double, 
   }
   for (std::size_t a = 0; a < 3; ++a) size[a] = SmoothSize(2 * (high[a] - low[a]) + 1);
   const Grid grid{size, spacing};
-  std::vector<Complex> kernel(grid.voxel_count()), both(grid.voxel_count()),
-      squared(grid.voxel_count());
+  Spectrum kernel(grid.voxel_count()), both(grid.voxel_count()), squared(grid.voxel_count());
   std::size_t at = 0;
   for (int z = 0; z < size[2]; ++z) {
     for (int y = 0; y < size[1]; ++y) {
@@ -107,9 +74,9 @@ PairSums ByTransform(const std::vector<Voxel>& voxels, const std::array<double, 
     both[i] = {voxel.y, 1};
     squared[i] = voxel.y * voxel.y;
   }
-  Transform(kernel, size);
-  Transform(both, size);
-  Transform(squared, size);
+  Transform(kernel, size, 3, Direction::kForward);
+  Transform(both, size, 3, Direction::kForward);
+  Transform(squared, size, 3, Direction::kForward);
   PairSums sums;
   const auto opposite = [](int i, int n) { return i == 0 ? 0 : n - i; };
   at = 0;

@@ -8,7 +8,7 @@
 
 #include "base/portable_math.h"
 #include "engine/filter/bounds.h"
-#include "engine/filter/fourier.h"
+#include "engine/fourier.h"
 #include "engine/trigonometry.h"
 
 namespace consilium::engine {

@@ -1,4 +1,4 @@
-#include "engine/filter/fourier.h"
+#include "engine/fourier.h"
 
 #include <gtest/gtest.h>
 
