@@ -6,6 +6,8 @@
 #include <cstdlib>
 
 #include "base/rng.h"
+#include "engine/filter/ibsi_filter.h"
+#include "engine/filter/wavelet.h"
 #include "engine/glcm.h"
 #include "engine/intensity.h"
 #include "engine/itk/read_image.h"
@@ -116,6 +118,17 @@ void PyradiomicsOf14Images(benchmark::State& state) {
   });
 }
 
+// In the region's box, with what the filter sees around it.
+void FilterOf(benchmark::State& state, const IbsiFilter& filter) {
+  const Box box = BoundingBoxOf(TheCase().mask);
+  Measure(state, [&] { return Filtered(TheCase().image, filter, box); });
+}
+void Wavelets(benchmark::State& state) {
+  const Box box = BoundingBoxOf(TheCase().mask);
+  const WaveletFilters coif1 = *WaveletNamed("coif1");
+  Measure(state, [&] { return StationaryWavelet(TheCase().image, coif1, box); });
+}
+
 BENCHMARK(FirstOrder)->Unit(benchmark::kMillisecond);
 BENCHMARK(Shape)->Unit(benchmark::kMillisecond);
 BENCHMARK(GlcmOf13)->Unit(benchmark::kMillisecond);
@@ -126,6 +139,15 @@ BENCHMARK(NgtdmOfAll)->Unit(benchmark::kMillisecond);
 BENCHMARK(MoranAndGeary)->Unit(benchmark::kMillisecond);
 BENCHMARK(PyradiomicsOriginal)->Unit(benchmark::kMillisecond);
 BENCHMARK(PyradiomicsOf14Images)->Unit(benchmark::kMillisecond);
+BENCHMARK(Wavelets)->Unit(benchmark::kMillisecond);
+BENCHMARK_CAPTURE(FilterOf, Mean5, MeanFilter{})->Unit(benchmark::kMillisecond);
+BENCHMARK_CAPTURE(FilterOf, Laplacian3mm, LaplacianFilter{3})->Unit(benchmark::kMillisecond);
+BENCHMARK_CAPTURE(FilterOf, Laws, LawsFilter{})->Unit(benchmark::kMillisecond);
+BENCHMARK_CAPTURE(FilterOf, Gabor, GaborFilter{5, 2, 1.5, 0, 22.5})->Unit(benchmark::kMillisecond);
+BENCHMARK_CAPTURE(FilterOf, Daubechies3, WaveletFilter{})->Unit(benchmark::kMillisecond);
+BENCHMARK_CAPTURE(FilterOf, Simoncelli, SimoncelliFilter{})->Unit(benchmark::kMillisecond);
+BENCHMARK_CAPTURE(FilterOf, RieszOfLaplacian, RieszFilter{{1, 0, 0}, LaplacianFilter{3}})
+    ->Unit(benchmark::kMillisecond);
 
 }  // namespace
 }  // namespace consilium::engine
