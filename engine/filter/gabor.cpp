@@ -16,6 +16,7 @@ namespace {
 
 constexpr double kReachSigmas = 6;  // beyond, less than 1e-8 of the kernel
 constexpr int kDirectionsMax = 360;
+constexpr std::size_t kKernelPixelsMax = std::size_t{1} << 26U;  // 1 GiB of all directions' spectra
 
 // In degrees, those that differ by half a turn once. Errors: kInvalidArgument.
 Result<std::vector<double>> DirectionsOf(const GaborFilter& filter) {
@@ -51,7 +52,7 @@ struct Slices {
 };
 
 Result<Slices> SlicesOf(const Image& image, const GaborFilter& filter,
-                        const std::array<int, 2>& plane, const Box& box) {
+                        const std::array<int, 2>& plane, std::size_t directions, const Box& box) {
   const auto [u, v] = plane;
   if (u < 0 || v < 0 || u > 2 || v > 2 || u == v) {
     return Fail(ErrorCode::kInvalidArgument,
@@ -68,6 +69,12 @@ Result<Slices> SlicesOf(const Image& image, const GaborFilter& filter,
     CONSILIUM_TRY(reach);
     slices.reach[i] = *reach;
     slices.size[i] = SmoothSize(box.last[axis] - box.first[axis] + 1 + 2 * *reach);
+  }
+  if (directions * slices.Index(0, slices.size[1]) > kKernelPixelsMax) {
+    return Fail(ErrorCode::kInvalidArgument,
+                fmt::format("{} directions of {} x {} pixels are more than {} in all: take fewer "
+                            "directions or a smaller sigma",
+                            directions, slices.size[0], slices.size[1], kKernelPixelsMax));
   }
   return slices;
 }
@@ -154,7 +161,7 @@ Result<Image> GaborResponse(const Image& image, const GaborFilter& filter, const
   Image sum{GridOf(RangesOf(box), image.grid.spacing_mm), {}};
   sum.values.resize(sum.grid.voxel_count());
   for (const auto& plane : filter.planes) {
-    const auto slices = SlicesOf(image, filter, plane, box);
+    const auto slices = SlicesOf(image, filter, plane, directions->size(), box);
     CONSILIUM_TRY(slices);
     std::vector<Spectrum> kernels;
     for (const double theta : *directions)

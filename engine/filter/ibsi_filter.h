@@ -92,8 +92,8 @@ using IbsiFilter = std::variant<MeanFilter, LaplacianFilter, LawsFilter, GaborFi
                                 SimoncelliFilter, RieszFilter>;
 
 // The response of `image` in `box` (not empty, within the grid). Errors: kInvalidArgument (a
-// setting out of its bounds: names it; a reach of more than 511 voxels), kNotFound (unknown
-// wavelet).
+// setting out of its bounds: names it; a sigma whose reach is above 511 voxels; directions that
+// need too much memory), kNotFound (unknown wavelet).
 [[nodiscard]] Result<Image> Filtered(const Image& image, const IbsiFilter& filter, const Box& box);
 
 }  // namespace consilium::engine

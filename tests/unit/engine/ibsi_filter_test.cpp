@@ -292,6 +292,7 @@ TEST(IbsiFilters, RefuseSettingsOutOfTheirBoundsByName) {
   expect(GaborFilter{1, 1, 1, 0, -45}, "theta_step_deg = -45");
   expect(GaborFilter{1, 1, 1, 0, 0.5}, "theta_step_deg = 0.5");
   expect(GaborFilter{100, 1, 1}, "reaches 600 voxels");
+  expect(GaborFilter{80, 1, 1, 0, 1}, "180 directions of 972 x 972 pixels");
   expect(GaborFilter{1, 1, 1, 0, 0, Pooling::kMean, {{0, 0}}}, "plane (0, 0)");
   expect(GaborFilter{1, 1, 1, 0, 0, Pooling::kMean, {{0, 3}}}, "plane (0, 3)");
   expect(GaborFilter{1, 1, 1, 0, 0, Pooling::kMean, {}}, "number of planes = 0");
