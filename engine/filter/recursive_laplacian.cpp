@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <vector>
 
 #include "base/portable_math.h"
@@ -83,35 +84,39 @@ Recursion RecursionOf(double sigma, bool second_derivative) {
   return r;
 }
 
-// The last four inputs and outputs of a recursion on kLanes lines, newest first.
+// Eight lines at once, wherever they lie in memory.
+typedef double Lanes __attribute__((vector_size(8 * sizeof(double)), aligned(sizeof(double))));
+constexpr std::size_t kGroups = kLanes * sizeof(double) / sizeof(Lanes);  // of eight lines
+
+// The last four inputs and outputs of a recursion, newest first.
 struct History {
-  std::array<std::array<double, kLanes>, 4> in{}, out{};
+  Lanes in[4], out[4];
 
   // The line was `border` without end, and the recursion has settled: at `rest` times it.
   [[gnu::always_inline]] void Begin(const double* border, double rest) {
+    Lanes value;
+    std::memcpy(&value, border, sizeof value);
     for (std::size_t k = 0; k < 4; ++k) {
-      for (std::size_t lane = 0; lane < kLanes; ++lane) {
-        in[k][lane] = border[lane];
-        out[k][lane] = border[lane] * rest;
-      }
+      in[k] = value;
+      out[k] = value * rest;
     }
   }
-  [[gnu::always_inline]] void PutIn(std::size_t lane, double value) {
-    for (std::size_t k = 3; k > 0; --k) in[k][lane] = in[k - 1][lane];
-    in[0][lane] = value;
+  [[gnu::always_inline]] void PutIn(const Lanes& value) {
+    in[3] = in[2];
+    in[2] = in[1];
+    in[1] = in[0];
+    in[0] = value;
   }
-  [[gnu::always_inline]] double PutOut(std::size_t lane, double value) {
-    for (std::size_t k = 3; k > 0; --k) out[k][lane] = out[k - 1][lane];
-    out[0][lane] = value;
-    return value;
+  [[gnu::always_inline]] void PutOut(const Lanes& value) {
+    out[3] = out[2];
+    out[2] = out[1];
+    out[1] = out[0];
+    out[0] = value;
   }
-  [[nodiscard, gnu::always_inline]] double Next(std::size_t lane,
-                                                const std::array<double, 4>& of_in,
-                                                const std::array<double, 4>& of_out) const {
-    return in[0][lane] * of_in[0] + in[1][lane] * of_in[1] + in[2][lane] * of_in[2] +
-           in[3][lane] * of_in[3] -
-           (out[0][lane] * of_out[0] + out[1][lane] * of_out[1] + out[2][lane] * of_out[2] +
-            out[3][lane] * of_out[3]);
+  [[gnu::always_inline]] void Next(const std::array<double, 4>& of_in,
+                                   const std::array<double, 4>& of_out, Lanes& next) const {
+    next = in[0] * of_in[0] + in[1] * of_in[1] + in[2] * of_in[2] + in[3] * of_in[3] -
+           (out[0] * of_out[0] + out[1] * of_out[1] + out[2] * of_out[2] + out[3] * of_out[3]);
   }
 };
 
@@ -124,48 +129,70 @@ __attribute__((target_clones("avx512f", "avx2", "default"), optimize("O3"))) voi
   double* __restrict x = x_of.data();
   double* __restrict forwards = forwards_of.data();
   const double sum_d = 1 + r.d[0] + r.d[1] + r.d[2] + r.d[3];
-  History history;
-  history.Begin(x, (r.n[0] + r.n[1] + r.n[2] + r.n[3]) / sum_d);
+  const std::array<double, 4> n = r.n, m = r.m, d = r.d;
+  History history[kGroups];
+  const std::size_t group = kLanes / kGroups;
+  for (std::size_t g = 0; g < kGroups; ++g)
+    history[g].Begin(x + g * group, (n[0] + n[1] + n[2] + n[3]) / sum_d);
   for (std::size_t i = 0; i < length; ++i) {
-    for (std::size_t lane = 0; lane < kLanes; ++lane) {
-      history.PutIn(lane, x[i * kLanes + lane]);
-      forwards[i * kLanes + lane] = history.PutOut(lane, history.Next(lane, r.n, r.d));
+    for (std::size_t g = 0; g < kGroups; ++g) {
+      Lanes now, next;
+      std::memcpy(&now, x + i * kLanes + g * group, sizeof now);
+      history[g].PutIn(now);
+      history[g].Next(n, d, next);
+      history[g].PutOut(next);
+      std::memcpy(forwards + i * kLanes + g * group, &next, sizeof next);
     }
   }
-  history.Begin(&x[(length - 1) * kLanes], (r.m[0] + r.m[1] + r.m[2] + r.m[3]) / sum_d);
+  for (std::size_t g = 0; g < kGroups; ++g)
+    history[g].Begin(x + (length - 1) * kLanes + g * group, (m[0] + m[1] + m[2] + m[3]) / sum_d);
   for (std::size_t i = length; i-- > 0;) {
-    for (std::size_t lane = 0; lane < kLanes; ++lane) {
-      const double now = x[i * kLanes + lane];
-      x[i * kLanes + lane] =
-          forwards[i * kLanes + lane] + history.PutOut(lane, history.Next(lane, r.m, r.d));
-      history.PutIn(lane, now);
+    for (std::size_t g = 0; g < kGroups; ++g) {
+      Lanes now, forward, next;
+      std::memcpy(&now, x + i * kLanes + g * group, sizeof now);
+      std::memcpy(&forward, forwards + i * kLanes + g * group, sizeof forward);
+      history[g].Next(m, d, next);
+      history[g].PutOut(next);
+      history[g].PutIn(now);
+      forward += next;
+      std::memcpy(x + i * kLanes + g * group, &forward, sizeof forward);
     }
   }
 }
 
-using Voxels = std::vector<float>;
+// Voxels in single precision, in the box that is still of use.
+struct Part {
+  Grid grid;
+  std::vector<float> values;
+};
 
-Voxels AlongAxis(const Voxels& from, const Grid& grid, std::size_t axis, const Recursion& r) {
-  Voxels to(from.size());
-  const std::array<std::size_t, 3> stride = {1, grid.Index(0, 1, 0), grid.Index(0, 0, 1)};
+// `from` filtered along an axis, of which only `count` voxels from `first` are kept.
+Part AlongAxis(const Part& from, std::size_t axis, const Recursion& r, int first, int count) {
+  Part to{from.grid, {}};
+  to.grid.size[axis] = count;
+  to.values.resize(to.grid.voxel_count());
+  const auto strides = [](const Grid& grid) {
+    return std::array<std::size_t, 3>{1, grid.Index(0, 1, 0), grid.Index(0, 0, 1)};
+  };
+  const auto in = strides(from.grid), out = strides(to.grid);
   const std::size_t u = axis == 0 ? 1 : 0, v = axis == 2 ? 1 : 2;  // lanes run along u
-  const auto length = static_cast<std::size_t>(grid.size[axis]),
-             lines = static_cast<std::size_t>(grid.size[u]);
+  const auto length = static_cast<std::size_t>(from.grid.size[axis]),
+             lines = static_cast<std::size_t>(from.grid.size[u]),
+             begin = static_cast<std::size_t>(first), kept = static_cast<std::size_t>(count);
   std::vector<double> x(length * kLanes), forwards(length * kLanes);
-  for (std::size_t j = 0; j < static_cast<std::size_t>(grid.size[v]); ++j) {
-    for (std::size_t first = 0; first < lines; first += kLanes) {
-      const std::size_t lanes = std::min(kLanes, lines - first);
-      const std::size_t begin = j * stride[v] + first * stride[u];
+  for (std::size_t j = 0; j < static_cast<std::size_t>(from.grid.size[v]); ++j) {
+    for (std::size_t line = 0; line < lines; line += kLanes) {
+      const std::size_t lanes = std::min(kLanes, lines - line);
+      const float* read = &from.values[j * in[v] + line * in[u]];
+      float* write = &to.values[j * out[v] + line * out[u]];
       for (std::size_t i = 0; i < length; ++i) {
         for (std::size_t lane = 0; lane < lanes; ++lane)
-          x[i * kLanes + lane] = from[begin + i * stride[axis] + lane * stride[u]];
+          x[i * kLanes + lane] = read[i * in[axis] + lane * in[u]];
       }
       Filter(r, length, x, forwards);
-      for (std::size_t i = 0; i < length; ++i) {
-        for (std::size_t lane = 0; lane < lanes; ++lane) {
-          to[begin + i * stride[axis] + lane * stride[u]] =
-              static_cast<float>(x[i * kLanes + lane]);
-        }
+      for (std::size_t i = 0; i < kept; ++i) {
+        for (std::size_t lane = 0; lane < lanes; ++lane)
+          write[i * out[axis] + lane * out[u]] = static_cast<float>(x[(begin + i) * kLanes + lane]);
       }
     }
   }
@@ -178,7 +205,8 @@ Result<Image> LaplacianOfGaussian(const Image& image, double sigma_mm, const Box
   if (!(sigma_mm > 0) || !std::isfinite(sigma_mm)) {
     return Fail(ErrorCode::kInvalidArgument, fmt::format("sigma = {} mm, must be > 0", sigma_mm));
   }
-  Grid grid{{}, image.grid.spacing_mm};
+  Part from{{{}, image.grid.spacing_mm}, {}};
+  Grid& grid = from.grid;
   std::array<int, 3> first{};
   std::array<Recursion, 3> smooth, second;
   for (std::size_t axis = 0; axis < 3; ++axis) {
@@ -201,33 +229,28 @@ Result<Image> LaplacianOfGaussian(const Image& image, double sigma_mm, const Box
       second[axis].m[k] *= scale;
     }
   }
-  Voxels from;
-  from.reserve(grid.voxel_count());
+  from.values.reserve(grid.voxel_count());
   for (int z = 0; z < grid.size[2]; ++z) {
     for (int y = 0; y < grid.size[1]; ++y) {
       const double* row = &image.values[image.grid.Index(first[0], first[1] + y, first[2] + z)];
-      from.insert(from.end(), row, row + grid.size[0]);
+      from.values.insert(from.values.end(), row, row + grid.size[0]);
     }
   }
-  Voxels sum(from.size());
+  Part sum;
   for (std::size_t axis = 0; axis < 3; ++axis) {
-    Voxels part = AlongAxis(from, grid, axis, second[axis]);
+    const auto filtered = [&](const Part& part, std::size_t along, const Recursion& by) {
+      return AlongAxis(part, along, by, box.first[along] - first[along],
+                       box.last[along] - box.first[along] + 1);
+    };
+    Part part = filtered(from, axis, second[axis]);
     for (std::size_t other = 0; other < 3; ++other) {
-      if (other != axis) part = AlongAxis(part, grid, other, smooth[other]);
+      if (other != axis) part = filtered(part, other, smooth[other]);
     }
-    for (std::size_t i = 0; i < sum.size(); ++i) sum[i] += part[i];
+    sum.grid = part.grid;
+    sum.values.resize(part.values.size());
+    for (std::size_t i = 0; i < sum.values.size(); ++i) sum.values[i] += part.values[i];
   }
-  Image result;
-  result.grid.spacing_mm = grid.spacing_mm;
-  for (std::size_t axis = 0; axis < 3; ++axis)
-    result.grid.size[axis] = box.last[axis] - box.first[axis] + 1;
-  for (int z = box.first[2]; z <= box.last[2]; ++z) {
-    for (int y = box.first[1]; y <= box.last[1]; ++y) {
-      const float* row = &sum[grid.Index(box.first[0] - first[0], y - first[1], z - first[2])];
-      result.values.insert(result.values.end(), row, row + result.grid.size[0]);
-    }
-  }
-  return result;
+  return Image{sum.grid, {sum.values.begin(), sum.values.end()}};
 }
 
 }  // namespace consilium::engine
