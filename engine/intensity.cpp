@@ -1,8 +1,10 @@
 #include "engine/intensity.h"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <cstdint>
+#include <numeric>
 
 #include "engine/entropy.h"
 
@@ -14,6 +16,32 @@ struct Counted {
   double value;
   std::uint64_t count;
 };
+
+// Ascending: by digits of 11 bits, the lowest first, of integers in the order of the values. A
+// digit that all share (numbers in single precision have many) costs nothing.
+void SortByDigits(std::vector<double>& values) {
+  constexpr std::size_t kBits = 11, kDigits = 6, kRadix = std::size_t{1} << kBits;
+  constexpr std::uint64_t kSign = std::uint64_t{1} << 63;
+  std::vector<std::uint64_t> keys(values.size()), moved(values.size());
+  std::vector<std::uint32_t> counts(kDigits * kRadix);
+  const auto digit = [](std::uint64_t key, std::size_t k) {
+    return static_cast<std::size_t>(key >> (k * kBits)) & (kRadix - 1);
+  };
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    const auto bits = std::bit_cast<std::uint64_t>(values[i]);
+    keys[i] = (bits & kSign) != 0 ? ~bits : bits | kSign;
+    for (std::size_t k = 0; k < kDigits; ++k) ++counts[k * kRadix + digit(keys[i], k)];
+  }
+  for (std::size_t k = 0; k < kDigits; ++k) {
+    std::uint32_t* at = &counts[k * kRadix];
+    if (at[digit(keys[0], k)] == keys.size()) continue;
+    std::exclusive_scan(at, at + kRadix, at, std::uint32_t{0});
+    for (const std::uint64_t key : keys) moved[at[digit(key, k)]++] = key;
+    keys.swap(moved);
+  }
+  for (std::size_t i = 0; i < values.size(); ++i)
+    values[i] = std::bit_cast<double>((keys[i] & kSign) != 0 ? keys[i] ^ kSign : ~keys[i]);
+}
 
 // Ascending, each value once.
 std::vector<Counted> CountValues(std::span<const double> values) {
@@ -33,7 +61,13 @@ std::vector<Counted> CountValues(std::span<const double> values) {
     return counted;
   }
   std::vector<double> sorted(values.begin(), values.end());
-  std::sort(sorted.begin(), sorted.end());
+  constexpr std::size_t kFew = 1024;
+  if (sorted.size() < kFew) {
+    std::sort(sorted.begin(), sorted.end());
+  } else {
+    SortByDigits(sorted);
+  }
+  counted.reserve(sorted.size());
   for (const double x : sorted) {
     if (counted.empty() || counted.back().value != x) counted.push_back({x, 0});
     ++counted.back().count;
