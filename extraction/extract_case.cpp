@@ -14,7 +14,6 @@
 #include "engine/pyradiomics.h"
 #include "engine/version.h"
 #include "extraction/preprocess.h"
-#include "extraction/read_case.h"
 
 namespace consilium::extraction {
 namespace {
@@ -157,30 +156,21 @@ Result<CaseKey> KeyOf(const Case& one, const Settings& settings) {
   return CaseKey{*image, *mask, Sha256(text)};
 }
 
-Outcome ExtractCase(const Case& one, const CaseKey& key, const Settings& settings) {
+Outcome FeaturesOf(const LoadedCase& loaded, const Settings& settings) {
   Outcome outcome;
-  auto loaded = ReadCase(one, settings.label);
-  if (!loaded) {
-    outcome.failures.push_back({"", loaded.error().message});
-    return outcome;
-  }
-  outcome.failures = std::move(loaded->failures);
-  loaded->provenance.insert(loaded->provenance.begin(), {{"engine", engine::kVersion},
-                                                         {"settings_sha256", Hex(settings.digest)},
-                                                         {"image_sha256", Hex(key.image)},
-                                                         {"mask_sha256", Hex(key.mask)}});
+  outcome.failures = loaded.failures;
   const bool by_region = DependsOnRegion(settings.steps);
   std::optional<Image> prepared;
-  for (const Region& region : loaded->regions) {
+  for (const Region& region : loaded.regions) {
     if (!settings.steps.empty() && (by_region || !prepared)) {
-      auto image = Preprocess(loaded->image.image, region.mask, settings.steps);
+      auto image = Preprocess(loaded.image.image, region.mask, settings.steps);
       if (!image) {
         outcome.failures.push_back({region.name, image.error().message});
         continue;
       }
       prepared = std::move(*image);
     }
-    auto row = RowOf(*loaded, region, prepared ? *prepared : loaded->image.image, settings);
+    auto row = RowOf(loaded, region, prepared ? *prepared : loaded.image.image, settings);
     if (row) {
       outcome.rows.push_back(std::move(*row));
     } else {
@@ -188,6 +178,16 @@ Outcome ExtractCase(const Case& one, const CaseKey& key, const Settings& setting
     }
   }
   return outcome;
+}
+
+Outcome ExtractCase(const Case& one, const CaseKey& key, const Settings& settings) {
+  auto loaded = ReadCase(one, settings.label);
+  if (!loaded) return {{}, {{"", loaded.error().message}}};
+  loaded->provenance.insert(loaded->provenance.begin(), {{"engine", engine::kVersion},
+                                                         {"settings_sha256", Hex(settings.digest)},
+                                                         {"image_sha256", Hex(key.image)},
+                                                         {"mask_sha256", Hex(key.mask)}});
+  return FeaturesOf(*loaded, settings);
 }
 
 }  // namespace consilium::extraction

@@ -5,6 +5,7 @@
 #include "base/result.h"
 #include "extraction/case_list.h"
 #include "extraction/outcome.h"
+#include "extraction/read_case.h"
 #include "extraction/settings.h"
 
 namespace consilium::extraction {
@@ -17,6 +18,9 @@ struct CaseKey {
 };
 // Errors: those of files.
 [[nodiscard]] Result<CaseKey> KeyOf(const Case& one, const Settings& settings);
+
+// Every region of a case that has been read; what is wrong is among the failures.
+[[nodiscard]] Outcome FeaturesOf(const LoadedCase& loaded, const Settings& settings);
 
 // Never fails as a whole: what is wrong is among the outcome's failures.
 [[nodiscard]] Outcome ExtractCase(const Case& one, const CaseKey& key, const Settings& settings);

@@ -14,6 +14,7 @@
 
 #include "disk/files.h"
 #include "engine/version.h"
+#include "extraction/phantom.h"
 #include "extraction/run.h"
 #include "extraction/settings.h"
 #include "extraction/worker.h"
@@ -205,12 +206,37 @@ int Work(const Arguments& arguments) {
   return served ? kOk : Told(arguments, served.error());
 }
 
+// What a lead puts into a study file, and what a hospital compares with it.
+int ShowPhantom(const Arguments& arguments) {
+  const auto text = disk::ReadFile(arguments.settings);
+  if (!text) return Told(arguments, text.error());
+  const auto settings = ReadSettings(*text, arguments.settings);
+  if (!settings) return Told(arguments, settings.error());
+  const auto row = PhantomFeatures(*settings);
+  if (!row) return Told(arguments, row.error());
+  if (!arguments.json) {
+    std::cout << StudySection(*text, *row);
+    return kOk;
+  }
+  nlohmann::ordered_json features = nlohmann::ordered_json::object();
+  for (std::size_t i = 0; i < row->names.size(); ++i) features[row->names[i]] = row->values[i];
+  std::cout << nlohmann::ordered_json{{"event", "phantom"},
+                                      {"engine", engine::kVersion},
+                                      {"settings_sha256", Hex(settings->digest)},
+                                      {"tolerance", SameBitsEverywhere(*settings) ? 1e-9 : 1e-4},
+                                      {"features", std::move(features)}}
+                   .dump()
+            << "\n";
+  return kOk;
+}
+
 int Main(int argc, char** argv) {
   Arguments arguments;
   CLI::App app(kAbout, "consilium-extract");
   app.footer(kExitCodes);
   app.set_version_flag("--version", engine::kVersion);
   app.require_subcommand(0, 1);
+  app.fallthrough();  // --json may also stand behind the command
   app.add_flag("--json", arguments.json, "One JSON object a line on standard output");
   app.add_option("CASES", arguments.cases, "The list of cases");
   app.add_option("--settings", arguments.settings, "What to extract (YAML or JSON)");
@@ -228,12 +254,16 @@ int Main(int argc, char** argv) {
   CLI::App* merge = app.add_subcommand("merge", "The tables of all shards as one");
   merge->add_option("FOLDERS", arguments.parts, "--out of each shard")->required();
   merge->add_option("--out", arguments.out, "Folder of the whole")->required();
+  CLI::App* phantom = app.add_subcommand(
+      "phantom", "What a study file says of its extraction: settings, and a phantom's features");
+  phantom->add_option("--settings", arguments.settings, "What to extract")->required();
   CLI::App* worker = app.add_subcommand("worker")->group("");  // started by the run itself
   worker->add_option("--settings", arguments.settings)->required();
 
   int exit_code = 0;
   if (!program::Parse(app, argc, argv, exit_code)) return exit_code;
   if (*merge) return MergeAll(arguments);
+  if (*phantom) return ShowPhantom(arguments);
   if (*worker) return Work(arguments);
   for (const auto& [value, name] :
        {std::pair{&arguments.cases, "CASES"}, std::pair{&arguments.settings, "--settings"},

@@ -356,6 +356,15 @@ IbsiChoice ReadIbsi(const YamlValue& root) {
   return choice;
 }
 
+// A study file carries settings as text, which has no carriage returns.
+Digest DigestOf(std::string_view text) {
+  std::string plain;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    if (text[i] != '\r' || i + 1 == text.size() || text[i + 1] != '\n') plain += text[i];
+  }
+  return Sha256(plain);
+}
+
 bool IsParameterFile(const YamlValue& root) {
   for (const char* key : {"imageType", "featureClass", "setting", "voxelSetting"}) {
     if (root[key].present()) return true;
@@ -364,6 +373,11 @@ bool IsParameterFile(const YamlValue& root) {
 }
 
 }  // namespace
+
+bool SameBitsEverywhere(const Settings& settings) {
+  return std::none_of(settings.steps.begin(), settings.steps.end(),
+                      [](const Step& step) { return std::holds_alternative<BiasField>(step); });
+}
 
 Result<Settings> ReadSettings(std::string_view text, const std::string& name) {
   const auto document = ParseStrictYaml(text, name);
@@ -374,12 +388,12 @@ Result<Settings> ReadSettings(std::string_view text, const std::string& name) {
     settings.label = parameters->settings.label;
     settings.dialect = std::move(parameters->settings);
     settings.notes = std::move(parameters->notes);
-    settings.digest = Sha256(text);
+    settings.digest = DigestOf(text);
     return settings;
   }
   const YamlValue root = document->root();
   Settings settings;
-  settings.digest = Sha256(text);
+  settings.digest = DigestOf(text);
   root.AllowKeys({"format", "preprocessing", "quality", "pyradiomics", "ibsi", "label"});
   (void)root.Required("format", "the version of this kind of file; now 1").Integer(1, 1);
   Take(root["label"], settings.label, 1, 999'999'999);

@@ -61,9 +61,12 @@ struct Settings {
   engine::PlausibleRegion plausible;
   std::variant<engine::PyradiomicsSettings, IbsiChoice> dialect;
   int label = 1;                   // of a label map, where a case names none
-  Digest digest;                   // of the file's bytes
+  Digest digest;                   // of the file's bytes, lines ending with LF
   std::vector<std::string> notes;  // what people should know, in sentences
 };
+
+// Whether the same features come out on every processor, to the bit; N4's do not.
+[[nodiscard]] bool SameBitsEverywhere(const Settings& settings);
 
 // Errors: kInvalidArgument (every problem with its place), kResourceExhausted (beyond a limit).
 [[nodiscard]] Result<Settings> ReadSettings(std::string_view text, const std::string& name);

@@ -19,6 +19,7 @@
 #include "identity/certificate.h"
 #include "program/program.h"
 #include "site_agent/cohort_folder.h"
+#include "site_agent/extractor.h"
 #include "site_agent/link.h"
 #include "site_agent/plan.h"
 #include "site_agent/study_agent.h"
@@ -191,6 +192,12 @@ struct Agent::Impl {
     place.approval = *one.decision.approval;
     place.gate = &*gate;
     place.build_cohort = [this](const study::Study& resolved) -> Result<federation::Cohort> {
+      if (resolved.extraction) {
+        CONSILIUM_TRY(
+            ReproducePhantom(*resolved.extraction, ExtractProgram(), ExtractionFolder(config)));
+        spdlog::info("study {}: {} features of the digital phantom are reproduced", resolved.name,
+                     resolved.extraction->phantom.size());
+      }
       const auto tables = Tables(resolved);
       CONSILIUM_TRY(tables);
       CohortCheck check = CheckCohort(*tables, resolved, keys->secret);

@@ -9,6 +9,7 @@
 #include <set>
 
 #include "base/csv.h"
+#include "base/digest.h"
 #include "site_agent/folds.h"
 #include "study/study_file.h"
 
@@ -122,6 +123,7 @@ class CohortBuilder {
   CohortCheck Build(std::string_view radiomics_csv, std::optional<std::string_view> clinical_csv) {
     if (!ReadTables(radiomics_csv, clinical_csv)) return std::move(check_);
     CheckSite();
+    CheckExtraction();
     FindColumns();
     IndexClinical();
     for (std::size_t row = 0; row < radiomics_.csv.row_count(); ++row) TakeRow(row);
@@ -197,6 +199,31 @@ class CohortBuilder {
           fmt::format("site {}: the features of study '{}' are not resolved against a header yet; "
                       "resolve them first",
                       file_.site, study_.name));
+    }
+  }
+
+  // Every row must say that it was extracted as the study says.
+  void CheckExtraction() {
+    if (!study_.extraction) return;
+    for (const auto& [column, expected] :
+         {std::pair<const char*, std::string>{"engine", study_.extraction->engine},
+          {"settings_sha256", Hex(study_.extraction->settings_digest)}}) {
+      const auto at = radiomics_.csv.Column(column);
+      if (!at) {
+        WrongTable(radiomics_,
+                   fmt::format("there is no column '{}', but the study names how features are "
+                               "extracted; take the table that consilium-site extract wrote",
+                               column));
+        continue;
+      }
+      for (std::size_t row = 0; row < radiomics_.csv.row_count(); ++row) {
+        if (radiomics_.csv.Cell(row, *at) == expected) continue;
+        check_.problems.push_back(fmt::format(
+            "site {}: {}:{}: column '{}' is not '{}', which the study names; extract again with "
+            "the study's settings and engine",
+            file_.site, radiomics_.name, radiomics_.csv.Line(row), column, expected));
+        break;
+      }
     }
   }
 

@@ -8,6 +8,7 @@
 
 #include "disk/files.h"
 #include "site_agent/cohort_folder.h"
+#include "site_agent/extractor.h"
 #include "site_agent/plan.h"
 #include "study/study_file.h"
 
@@ -219,6 +220,19 @@ Result<StoredStudy> FindStudy(const SiteStore& store, std::string_view prefix) {
                             PlainText(prefix), Choices(found)));
   }
   return *found.front();
+}
+
+Result<std::filesystem::path> SettingsOfStudy(const SiteStore& store, const SiteConfig& config,
+                                              std::string_view prefix) {
+  const auto stored = FindStudy(store, prefix);
+  CONSILIUM_TRY(stored);
+  const auto study = study::StudyOf(stored->submission);
+  CONSILIUM_TRY(study);
+  if (!study->extraction)
+    return Fail(ErrorCode::kFailedPrecondition,
+                fmt::format("the study {} does not say how features are extracted; give --settings",
+                            study->name));
+  return WriteSettings(*study->extraction, ExtractionFolder(config));
 }
 
 Result<std::string> ShowStudy(const SiteStore& store, const SiteConfig& config,

@@ -37,6 +37,12 @@ enum class OutputForm { kText, kJson };
 [[nodiscard]] Result<std::string> ShowStudy(const SiteStore& store, const SiteConfig& config,
                                             std::string_view prefix, OutputForm form);
 
+// `extract --study ID`: the study's extraction settings, as a file. Errors also:
+// kFailedPrecondition (the study does not name any).
+[[nodiscard]] Result<std::filesystem::path> SettingsOfStudy(const SiteStore& store,
+                                                            const SiteConfig& config,
+                                                            std::string_view prefix);
+
 struct Approved {
   Digest study;
   std::string text;  // what was approved, in a sentence

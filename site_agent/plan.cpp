@@ -140,6 +140,12 @@ class PlanMaker {
           group.exclude.empty() ? "" : fmt::format(" without {}", fmt::join(group.exclude, " "))));
     }
     Add("columns", values);
+    if (study_.extraction) {
+      Add("extraction", {fmt::format("by {}", PlainText(study_.extraction->engine)),
+                         fmt::format("settings {}", Hex(study_.extraction->settings_digest)),
+                         fmt::format("this site must reproduce {} features of a phantom",
+                                     study_.extraction->phantom.size())});
+    }
   }
 
   void How() {

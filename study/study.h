@@ -94,6 +94,14 @@ struct Quorum {
   std::string then = "wait";          // "wait" | "abort" | "restart-without"
 };
 
+// How features were taken from images, where they were: `consilium-extract phantom` writes it.
+struct Extraction {
+  std::string engine;                     // the version that every site must have extracted with
+  std::string settings;                   // the settings file, word for word
+  Digest settings_digest;                 // of those bytes
+  std::map<std::string, double> phantom;  // features of the digital phantom, to be reproduced
+};
+
 struct Study {
   std::string name;
   std::string title;
@@ -113,8 +121,9 @@ struct Study {
   Design design = Design::kNamedHeldOut;
   std::vector<std::string>
       held_out;  // kNamedHeldOut: the centers that take part in nothing before scoring
-  std::vector<std::string> consents;  // sites that accept what kLeaveOneCenterOut discloses
-  std::string tuning = "reused";      // folds of lambda also give the internal AUC
+  std::vector<std::string> consents;     // sites that accept what kLeaveOneCenterOut discloses
+  std::string tuning = "reused";         // folds of lambda also give the internal AUC
+  std::optional<Extraction> extraction;  // absent: tables may come from anywhere
   std::optional<Primary> primary;
   double margin = 0.10;
   double auc_floor = 0.5;

@@ -7,6 +7,7 @@
 #include <set>
 
 #include "base/bytes.h"
+#include "base/digest.h"
 #include "base/glob.h"
 #include "base/strict_yaml.h"
 
@@ -74,40 +75,19 @@ class StudyReader {
       : root_(document.root()), problems_(document.problems()) {}
 
   Study Read() {
-    root_.AllowKeys({"format",
-                     "name",
-                     "title",
-                     "seed",
-                     "policy",
-                     "sites",
-                     "institution",
-                     "institutions",
-                     "outcome",
-                     "event",
-                     "patient",
-                     "variables",
-                     "features",
-                     "feature_sets",
-                     "harmonizations",
-                     "models",
-                     "folds",
-                     "design",
-                     "held_out",
-                     "consents",
-                     "tuning",
-                     "primary",
-                     "margin",
-                     "auc_floor",
-                     "thresholds",
-                     "privacy",
-                     "quorum",
-                     "minimum_rows",
-                     "known_external_auc"});
+    root_.AllowKeys(
+        {"format",         "name",        "title",        "seed",         "policy",
+         "sites",          "institution", "institutions", "outcome",      "event",
+         "patient",        "variables",   "extraction",   "features",     "feature_sets",
+         "harmonizations", "models",      "folds",        "design",       "held_out",
+         "consents",       "tuning",      "primary",      "margin",       "auc_floor",
+         "thresholds",     "privacy",     "quorum",       "minimum_rows", "known_external_auc"});
     if (const auto format = root_["format"].Integer(1, 1)) static_cast<void>(format);
     ReadIdentity();
     ReadSites();
     ReadOutcome();
     ReadVariables();
+    ReadExtraction();
     ReadFeatures();
     ReadModels();  // before harmonizations: what may be preserved depends on whether a model is
                    // trained
@@ -592,6 +572,22 @@ class StudyReader {
           "restart-without needs a center that may be missing, but all are required; "
           "set 'minimum' below the number of training centers");
     }
+  }
+
+  void ReadExtraction() {
+    const YamlValue value = root_["extraction"];
+    if (!value.present() || !value.AllowKeys({"engine", "settings", "phantom"})) return;
+    Extraction extraction;
+    const char* const source = "'consilium-extract phantom --settings FILE' writes it";
+    if (auto engine = value.Required("engine", source).NonEmptyText())
+      extraction.engine = std::move(*engine);
+    if (auto settings = value.Required("settings", source).NonEmptyText())
+      extraction.settings = std::move(*settings);
+    extraction.settings_digest = Sha256(extraction.settings);
+    for (const auto& [name, feature] : value.Required("phantom", source).Entries()) {
+      if (const auto number = feature.Number()) extraction.phantom[name] = *number;
+    }
+    study_.extraction = std::move(extraction);
   }
 
   void ReadKnownAuc() {

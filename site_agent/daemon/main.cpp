@@ -6,7 +6,10 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
+#include <cerrno>
 #include <cstdlib>
+#include <cstring>
 #include <iostream>
 #include <nlohmann/json.hpp>
 
@@ -20,6 +23,7 @@
 #include "site_agent/agent.h"
 #include "site_agent/check.h"
 #include "site_agent/config.h"
+#include "site_agent/extractor.h"
 #include "site_agent/link.h"
 #include "site_agent/offline.h"
 #include "site_agent/store.h"
@@ -155,6 +159,33 @@ int Run(const Arguments& arguments, const SiteConfig& config) {
   return kOk;
 }
 
+// Becomes consilium-extract. A study's settings are put in the place of --study NAME.
+int Extract(const Arguments& arguments, std::vector<std::string> words) {
+  const auto at = std::find(words.begin(), words.end(), "--study");
+  if (at != words.end()) {
+    if (std::next(at) == words.end())
+      return program::Tell({ErrorCode::kInvalidArgument, "--study needs a study's name"}, kUsage,
+                           arguments.json);
+    const auto config = LoadSiteConfig(arguments.config);
+    if (!config) return Told(arguments, config.error());
+    const auto store = SiteStore::OpenBeside(config->state);
+    if (!store) return Told(arguments, store.error());
+    const auto settings = SettingsOfStudy(*store, *config, *std::next(at));
+    if (!settings) return Told(arguments, settings.error());
+    *at = "--settings";
+    *std::next(at) = settings->string();
+  }
+  if (arguments.json) words.insert(words.begin(), "--json");
+  words.insert(words.begin(), ExtractProgram().string());
+  std::vector<char*> argv;
+  for (std::string& word : words) argv.push_back(word.data());
+  argv.push_back(nullptr);
+  ::execv(argv[0], argv.data());
+  return Told(arguments, {ErrorCode::kNotFound, fmt::format("{} cannot be started: {}; is it "
+                                                            "installed?",
+                                                            words[0], std::strerror(errno))});
+}
+
 int Main(int argc, char** argv) {
   Arguments arguments;
   CLI::App app("consilium-site: answers studies with sums; no row leaves this hospital");
@@ -192,7 +223,15 @@ int Main(int argc, char** argv) {
   ledger->add_option("--last", arguments.last, "Only the last so many records");
   auto* cohort = app.add_subcommand("cohort", "Which rows a study would use, and why not others");
   cohort->add_option("STUDY.yaml", arguments.study_file, "The study file")->required();
+  auto* extract = app.add_subcommand(
+      "extract",
+      "Images into a table of features, by consilium-extract: see `extract --help`. "
+      "--study NAME takes a study's settings");
+  extract->prefix_command();
+  extract->set_help_flag();
   if (int code = kOk; !program::Parse(app, argc, argv, code)) return code;
+
+  if (*extract) return Extract(arguments, extract->remaining());
 
   spdlog::set_default_logger(spdlog::stderr_color_mt("consilium"));
   PinLinearAlgebra();
