@@ -205,7 +205,9 @@ std::string_view DataSet::VrOf(const Element& element, const Attribute& attribut
   return element.vr.empty() || element.vr == "UN" ? attribute.vr : element.vr;
 }
 
-bool DataSet::Has(const Attribute& attribute) const { return !Text(attribute).empty(); }
+bool DataSet::Has(const Attribute& attribute) const {
+  return !Text(attribute).empty() || !Numbers(attribute).empty();  // 32 in binary is a space
+}
 
 std::string_view DataSet::Bytes(const Attribute& attribute) const {
   const Element* element = Find(TagOf(attribute));

@@ -29,14 +29,15 @@ std::optional<double> Digits(std::string_view text, std::size_t from, std::size_
   return ParseNumber(digits);
 }
 
-// Days since a fixed day, of YYYYMMDD (Fliegel and van Flandern, CACM 11(10):657, 1968).
+// Days since the first of 2000, so that seconds keep their decimals, of YYYYMMDD (Fliegel and van
+// Flandern, CACM 11(10):657, 1968).
 std::optional<double> DayOf(std::string_view date) {
   const auto y = Digits(date, 0, 4), m = Digits(date, 4, 2), d = Digits(date, 6, 2);
   if (!y || !m || !d) return std::nullopt;
   const int year = static_cast<int>(*y), month = static_cast<int>(*m);
   const int after = (month - 14) / 12;
   return *d + 1461 * (year + 4800 + after) / 4 + 367 * (month - 2 - 12 * after) / 12 -
-         3 * ((year + 4900 + after) / 100) / 4;
+         3 * ((year + 4900 + after) / 100) / 4 - 32075 - 2451545;
 }
 
 // Seconds since midnight, of HHMMSS.FFFFFF; what is left out at its end is 0.

@@ -1,12 +1,16 @@
 #include "engine/itk/read_image.h"
 
 #include <fmt/format.h>
+#include <itkMetaDataObject.h>
 #include <itkMetaImageIO.h>
 #include <itkNiftiImageIO.h>
 #include <itkNrrdImageIO.h>
 
+#include <cmath>
 #include <limits>
 #include <vector>
+
+#include "base/csv.h"
 
 namespace consilium::engine::itk_files {
 namespace {
@@ -76,26 +80,35 @@ bool Convert(itk::IOComponentEnum type, const std::vector<char>& bytes, Image& i
   }
 }
 
-Result<PlacedImage> Read(const std::filesystem::path& path) {
+// A file as it is stored: voxels of `components` numbers, one after another.
+struct Stored {
+  PlacedImage image;  // values [voxel_count * components], those of a voxel together
+  unsigned components = 1;
+  itk::MetaDataDictionary words;
+};
+
+Result<Stored> Read(const std::filesystem::path& path, unsigned components_max) {
   const auto reader = ReaderOf(path.string());
   if (reader == nullptr)
     return Cannot(path, "is no NIfTI, NRRD or MetaImage file; convert it to one of them");
   reader->SetFileName(path.string());
   reader->ReadImageInformation();
   const unsigned dimensions = reader->GetNumberOfDimensions();
-  if (reader->GetNumberOfComponents() != 1) {
+  Stored stored;
+  stored.components = reader->GetNumberOfComponents();
+  if (stored.components < 1 || stored.components > components_max) {
     return Cannot(
-        path, fmt::format("has {} numbers a voxel, expected one", reader->GetNumberOfComponents()));
+        path, fmt::format("has {} numbers a voxel, expected {}", stored.components,
+                          components_max == 1 ? "one" : fmt::format("at most {}", components_max)));
   }
-  PlacedImage result;
+  auto& [image, place] = stored.image;
   itk::ImageIORegion region(dimensions);
   for (unsigned axis = 0; axis < 3; ++axis) {
-    result.image.grid.size[axis] =
-        axis < dimensions ? static_cast<int>(reader->GetDimensions(axis)) : 1;
-    result.image.grid.spacing_mm[axis] = axis < dimensions ? reader->GetSpacing(axis) : 1;
-    result.place.origin_mm[axis] = axis < dimensions ? reader->GetOrigin(axis) : 0;
+    image.grid.size[axis] = axis < dimensions ? static_cast<int>(reader->GetDimensions(axis)) : 1;
+    image.grid.spacing_mm[axis] = axis < dimensions ? reader->GetSpacing(axis) : 1;
+    place.origin_mm[axis] = axis < dimensions ? reader->GetOrigin(axis) : 0;
     for (unsigned i = 0; i < 3; ++i) {
-      result.place.direction[axis][i] =
+      place.direction[axis][i] =
           axis < dimensions && i < dimensions ? reader->GetDirection(axis)[i] : (axis == i ? 1 : 0);
     }
   }
@@ -110,25 +123,85 @@ Result<PlacedImage> Read(const std::filesystem::path& path) {
   reader->SetIORegion(region);
   std::vector<char> bytes(static_cast<std::size_t>(reader->GetImageSizeInBytes()));
   reader->Read(bytes.data());
-  result.image.values.resize(result.image.grid.voxel_count());
-  if (!Convert(reader->GetComponentType(), bytes, result.image))
+  image.values.resize(image.grid.voxel_count() * stored.components);
+  if (!Convert(reader->GetComponentType(), bytes, image))
     return Cannot(path, "holds numbers of a kind that is not read here");
-  return result;
+  stored.words = reader->GetMetaDataDictionary();
+  return stored;
 }
 
-}  // namespace
-
-Result<PlacedImage> ReadImage(const std::filesystem::path& path) {
+// Errors and exceptions of ITK become errors of ours.
+Result<Stored> ReadStored(const std::filesystem::path& path, unsigned components_max) {
   std::error_code ignored;
   if (!std::filesystem::is_regular_file(path, ignored))
     return Fail(ErrorCode::kNotFound, fmt::format("{}: there is no such file", path.string()));
   try {
-    return Read(path);
+    return Read(path, components_max);
   } catch (const itk::ExceptionObject& error) {
     return Cannot(path, error.GetDescription());
   } catch (const std::exception& error) {
     return Cannot(path, error.what());
   }
+}
+
+// Segments of 3D Slicer's key-value pairs, until a number has none.
+Result<std::vector<NamedSegment>> SegmentsOf(const std::filesystem::path& path,
+                                             const Stored& stored) {
+  std::vector<NamedSegment> segments;
+  const auto word = [&](std::size_t number, std::string_view what) {
+    std::string value;
+    itk::ExposeMetaData(stored.words, fmt::format("Segment{}_{}", number, what), value);
+    return value;
+  };
+  const auto whole = [&](std::size_t number, std::string_view what, std::int64_t otherwise,
+                         std::int64_t& into) -> Result<bool> {
+    const std::string text = word(number, what);
+    const auto parsed = ParseNumber(text);
+    into = parsed ? static_cast<std::int64_t>(*parsed) : otherwise;
+    if (text.empty() || (parsed && std::abs(*parsed) < 1e9)) return true;
+    return Cannot(path, fmt::format("Segment{}_{} is '{}', expected a whole number; write the file "
+                                    "again",
+                                    number, what, text));
+  };
+  for (std::size_t i = 0; !word(i, "Name").empty() || !word(i, "ID").empty(); ++i) {
+    NamedSegment segment;
+    segment.name = word(i, word(i, "Name").empty() ? "ID" : "Name");
+    const bool has_labels = !word(i, "LabelValue").empty();
+    std::int64_t layer = 0;
+    CONSILIUM_TRY(whole(i, "LabelValue", 1, segment.label));
+    CONSILIUM_TRY(whole(i, "Layer", has_labels ? 0 : static_cast<std::int64_t>(i), layer));
+    if (layer < 0 || layer >= stored.components) {
+      return Cannot(path, fmt::format("segment '{}' is in layer {} of {}; write the file again",
+                                      segment.name, layer, stored.components));
+    }
+    segment.layer = static_cast<std::size_t>(layer);
+    segments.push_back(std::move(segment));
+  }
+  return segments;
+}
+
+}  // namespace
+
+Result<PlacedImage> ReadImage(const std::filesystem::path& path) {
+  auto stored = ReadStored(path, 1);
+  CONSILIUM_TRY(stored);
+  return std::move(stored->image);
+}
+
+Result<SegmentedImage> ReadSegmentedImage(const std::filesystem::path& path) {
+  const auto stored = ReadStored(path, kLayersMax);
+  CONSILIUM_TRY(stored);
+  auto segments = SegmentsOf(path, *stored);
+  CONSILIUM_TRY(segments);
+  SegmentedImage result{{}, stored->image.place, std::move(*segments)};
+  const Image& together = stored->image.image;
+  for (std::size_t layer = 0; layer < stored->components; ++layer) {
+    Image& image = result.layers.emplace_back(Image{together.grid, {}});
+    image.values.reserve(image.grid.voxel_count());
+    for (std::size_t i = layer; i < together.values.size(); i += stored->components)
+      image.values.push_back(together.values[i]);
+  }
+  return result;
 }
 
 }  // namespace consilium::engine::itk_files
