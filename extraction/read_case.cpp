@@ -70,17 +70,60 @@ Result<std::vector<std::int64_t>> Chosen(const Case& one, int label,
   return chosen;
 }
 
-Result<void> ReadLabelMap(const Case& one, int label, LoadedCase& loaded) {
-  const auto map = engine::itk_files::ReadImage(one.mask);
-  CONSILIUM_TRY(map);
-  const auto there = engine::LabelsOf(map->image);
+// By number, of the one layer there is.
+Result<void> ReadLabelMap(const Case& one, int label, const engine::itk_files::SegmentedImage& map,
+                          LoadedCase& loaded) {
+  const auto there = engine::LabelsOf(map.layers.front());
   if (!there) return tl::unexpected(Within(one.mask.string(), there.error()));
   const auto chosen = Chosen(one, label, *there);
   CONSILIUM_TRY(chosen);
   for (const std::int64_t value : *chosen) {
-    AddRegion(loaded, std::to_string(value), {engine::MaskOf(map->image, value), map->place}, {});
+    AddRegion(loaded, std::to_string(value), {engine::MaskOf(map.layers.front(), value), map.place},
+              {});
   }
   return {};
+}
+
+// By name, of the layer that the file says.
+Result<void> ReadNamedSegments(const Case& one, const engine::itk_files::SegmentedImage& map,
+                               LoadedCase& loaded) {
+  std::vector<std::string> wanted = one.rois;
+  if (wanted.empty()) wanted.emplace_back("*");
+  for (const std::string& name : wanted) {
+    std::string names;
+    bool found = false;
+    for (const auto& segment : map.segments) {
+      names += (names.empty() ? "" : ", ") + segment.name;
+      if (!GlobMatches(name, segment.name)) continue;
+      found = true;
+      AddRegion(loaded, segment.name,
+                {engine::MaskOf(map.layers[segment.layer], segment.label), map.place}, {});
+    }
+    if (!found) {
+      return Fail(ErrorCode::kNotFound,
+                  fmt::format("{}: no region is called '{}'; there are: {}", one.mask.string(),
+                              name, names.empty() ? "none with a name" : names));
+    }
+  }
+  return {};
+}
+
+Result<void> ReadMaskFile(const Case& one, int label, LoadedCase& loaded) {
+  const auto map = engine::itk_files::ReadSegmentedImage(one.mask);
+  CONSILIUM_TRY(map);
+  const bool by_name = !one.rois.empty() || (one.labels.empty() && map->layers.size() > 1);
+  if (!one.rois.empty() && map->segments.empty()) {
+    return Fail(ErrorCode::kInvalidArgument,
+                fmt::format("{} is a label map without names; use column 'label' instead of 'roi'",
+                            one.mask.string()));
+  }
+  if (!by_name && map->layers.size() > 1) {
+    return Fail(ErrorCode::kInvalidArgument,
+                fmt::format("{} has {} layers, in which numbers mean different regions; use column "
+                            "'roi' instead of 'label'",
+                            one.mask.string(), map->layers.size()));
+  }
+  return by_name ? ReadNamedSegments(one, *map, loaded) : ReadLabelMap(one, label, *map, loaded);
 }
 
 bool IsDicom(const fs::path& path) {
@@ -252,13 +295,7 @@ Result<LoadedCase> ReadCase(const Case& one, int label) {
     CONSILIUM_TRY(ReadDicomMask(one, *acquisition, loaded));
     return loaded;
   }
-  if (!one.rois.empty()) {
-    return Fail(ErrorCode::kInvalidArgument,
-                fmt::format("{} is a label map, which has numbers instead of names; use column "
-                            "'label' instead of 'roi'",
-                            one.mask.string()));
-  }
-  CONSILIUM_TRY(ReadLabelMap(one, label, loaded));
+  CONSILIUM_TRY(ReadMaskFile(one, label, loaded));
   return loaded;
 }
 
