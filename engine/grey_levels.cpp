@@ -30,6 +30,13 @@ tl::unexpected<Error> TooMany(double count, double range, std::string_view what)
                           what, count, range, kGreyLevelsMax, range / kGreyLevelsMax));
 }
 
+tl::unexpected<Error> TooLarge(double maximum) {
+  return Fail(ErrorCode::kOutOfRange,
+              fmt::format("intensities up to {} are too large for bins so narrow: their edges are "
+                          "the same number; widen the bins or rescale the image",
+                          maximum));
+}
+
 // The largest k with edge(k) <= x, for edges that ascend by `step` but for rounding.
 template <typename Edge>
 double BinOf(double x, double step, const Edge& edge) {
@@ -83,6 +90,7 @@ Result<GreyLevels> Discretise(std::span<const double> intensities, const Discret
     if (how.pyradiomics_edges) {
       const double flat = maximum > minimum ? 0 : 0.5, first = minimum - flat;
       const double step = (maximum + flat - first) / how.bin_count;
+      if (!(step > 0) || !(maximum + flat + 1 > maximum)) return TooLarge(maximum);
       const auto edge = [&](double k) {
         return k < how.bin_count ? k * step + first : maximum + flat + 1;
       };
@@ -116,6 +124,7 @@ Result<GreyLevels> Discretise(std::span<const double> intensities, const Discret
     return TooMany(count, maximum - lowest, fmt::format("bins of width {}", width));
   if (how.pyradiomics_edges) {
     const double step = lowest + width - lowest;
+    if (!(step > 0)) return TooLarge(maximum);
     const auto edge = [&](double k) { return lowest + k * step; };
     for (const double x : intensities) put(BinOf(x, step, edge) + 1);
     return result;

@@ -68,6 +68,21 @@ class LevelBox;
 [[nodiscard]] std::vector<std::ptrdiff_t> NeighbourSteps(const LevelBox& levels, int distance,
                                                          bool in_slice);
 
+// Work on a stretch of a box's memory at a time, short enough to stay in the fastest cache: where
+// it begins, how long it is, and which of `voxels` (ascending) lie in it; stretches without any are
+// left out.
+template <typename Work>
+void ForEachStretch(std::span<const std::uint32_t> voxels, const Work& work) {
+  constexpr std::size_t kLength = 2048;
+  for (std::size_t first = 0; first < voxels.size();) {
+    const std::size_t begin = voxels[first];
+    std::size_t last = first;
+    while (last + 1 < voxels.size() && voxels[last + 1] < begin + kLength) ++last;
+    work(begin, voxels[last] - begin + 1, voxels.subspan(first, last - first + 1));
+    first = last + 1;
+  }
+}
+
 // The levels of a region in its bounding box, with a border of zeros around it, so that whoever
 // looks at neighbours never leaves the memory. 0: outside the region.
 class LevelBox {

@@ -8,6 +8,15 @@ namespace {
 
 constexpr double kCoarsest = 1e6;  // IBSI: where the sum of p s is 0
 
+__attribute__((target_clones("avx2", "default"), optimize("O3"))) void AddLevels(
+    const std::uint16_t* levels, std::size_t length, std::uint32_t* __restrict sums,
+    std::uint32_t* __restrict neighbours) {
+  for (std::size_t i = 0; i < length; ++i) {
+    sums[i] += levels[i];
+    neighbours[i] += levels[i] != 0;
+  }
+}
+
 }  // namespace
 
 bool DifferenceCounts::empty() const {
@@ -26,18 +35,22 @@ DifferenceCounts CountDifferences(const LevelBox& levels, std::span<const std::p
   const auto size = static_cast<std::size_t>(levels.level_count()) + 1;
   DifferenceCounts counts{std::vector<std::uint64_t>(size), std::vector<double>(size)};
   const std::uint16_t* data = levels.data();
-  for (const std::uint32_t at : z < 0 ? levels.voxels() : levels.voxels(z)) {
-    std::uint32_t sum = 0, neighbours = 0;
-    for (const std::ptrdiff_t step : steps) {
-      const std::uint32_t level = data[at + step];
-      sum += level;
-      neighbours += level != 0;
-    }
-    if (neighbours == 0) continue;
-    const std::uint16_t level = data[at];
-    ++counts.n[level];
-    counts.s[level] += std::abs(level - static_cast<double>(sum) / neighbours);
-  }
+  std::vector<std::uint32_t> sums, neighbours;
+  ForEachStretch(z < 0 ? levels.voxels() : levels.voxels(z),
+                 [&](std::size_t begin, std::size_t length, const auto& inside) {
+                   sums.assign(length, 0);
+                   neighbours.assign(length, 0);
+                   for (const std::ptrdiff_t step : steps)
+                     AddLevels(data + begin + step, length, sums.data(), neighbours.data());
+                   for (const std::uint32_t at : inside) {
+                     const std::uint32_t of = neighbours[at - begin];
+                     if (of == 0) continue;
+                     const std::uint16_t level = data[at];
+                     ++counts.n[level];
+                     counts.s[level] +=
+                         std::abs(level - static_cast<double>(sums[at - begin]) / of);
+                   }
+                 });
   return counts;
 }
 

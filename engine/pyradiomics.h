@@ -43,9 +43,10 @@ enum class PyradiomicsFilter {
 // interpolator: sitkNearestNeighbor, sitkLinear, sitkBSpline.
 enum class PyradiomicsInterpolator { kNearest, kLinear, kBSpline };
 
-// The largest of `distances`: a border as wide goes around the region.
-inline constexpr int kPyradiomicsDistanceMax = 50;
-inline constexpr int kPyradiomicsBinCountMax = 10000;
+// The largest of `distances`: the levels of all neighbours as far add up to less than 2^32.
+inline constexpr int kPyradiomicsDistanceMax = 15;
+// More grey levels make tables of GLCM that no region fills.
+inline constexpr int kPyradiomicsBinCountMax = 5000;
 inline constexpr int kPyradiomicsLevelsMax = 10;  // of wavelets
 
 // resegmentMode: what resegmentRange counts in.

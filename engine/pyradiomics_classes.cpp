@@ -19,8 +19,6 @@
 namespace consilium::engine {
 namespace {
 
-constexpr int kCooccurrenceLevelsMax = 12000;  // tables of 0.6 GB
-
 // Visits a family; what PyRadiomics has no name for is left out.
 auto Into(PyradiomicsValues& values) {
   return [&values](const FeatureName& name, const double& value) {
@@ -164,10 +162,10 @@ PyradiomicsValues PyradiomicsImageClasses::FirstOrder() const {
 }
 
 Result<PyradiomicsValues> PyradiomicsImageClasses::Glcm() const {
-  if (levels_.count > kCooccurrenceLevelsMax) {
+  if (levels_.count > kPyradiomicsBinCountMax) {
     return Fail(ErrorCode::kOutOfRange,
                 fmt::format("{} grey levels, expected at most {} for a GLCM; widen the bins",
-                            levels_.count, kCooccurrenceLevelsMax));
+                            levels_.count, kPyradiomicsBinCountMax));
   }
   const bool flat = std::all_of(levels_.levels.begin(), levels_.levels.end(),
                                 [&](std::uint16_t level) { return level == levels_.levels[0]; });

@@ -42,6 +42,19 @@ class Zones {
   std::vector<std::uint32_t> parent_;
 };
 
+// Adds 1 where the voxel at `step` is of the region and its level at most `reach` away.
+__attribute__((target_clones("avx2", "default"), optimize("O3"))) void AddDependent(
+    const std::uint16_t* levels, std::ptrdiff_t step, std::size_t length, std::uint16_t reach,
+    std::uint32_t* __restrict dependent) {
+  const std::uint16_t* others = levels + step;
+  for (std::size_t i = 0; i < length; ++i) {
+    const std::uint32_t level = levels[i], other = others[i];
+    const std::uint32_t apart = level > other ? level - other : other - level;
+    dependent[i] +=
+        static_cast<std::uint32_t>(other != 0) & static_cast<std::uint32_t>(apart <= reach);
+  }
+}
+
 // Where to look for a voxel's zone among the neighbours that come before it in memory. What
 // touches an equal neighbour needs no look of its own: if it is equal too, it is of that zone.
 struct Look {
@@ -226,15 +239,14 @@ SizeCounts DependenceCounts(const LevelBox& levels, std::span<const std::ptrdiff
   const auto voxels = VoxelsOf(levels, z);
   const std::size_t most = steps.size() + 1, row = most + 1;
   std::vector<std::uint32_t> table((static_cast<std::size_t>(levels.level_count()) + 1) * row);
-  for (const std::uint32_t at : voxels) {
-    const int level = data[at];
-    std::size_t dependent = 1;
-    for (const std::ptrdiff_t step : steps) {
-      const int other = data[at + step];
-      dependent += static_cast<std::size_t>(other != 0 && std::abs(level - other) <= alpha);
-    }
-    ++table[static_cast<std::size_t>(level) * row + dependent];
-  }
+  std::vector<std::uint32_t> dependent;
+  const auto reach = static_cast<std::uint16_t>(std::min(alpha, kGreyLevelsMax));
+  ForEachStretch(voxels, [&](std::size_t begin, std::size_t length, const auto& inside) {
+    dependent.assign(length, 1);
+    for (const std::ptrdiff_t step : steps)
+      AddDependent(data + begin, step, length, reach, dependent.data());
+    for (const std::uint32_t at : inside) ++table[data[at] * row + dependent[at - begin]];
+  });
   return {table, most, voxels.size()};
 }
 

@@ -166,6 +166,21 @@ struct Part {
   std::vector<float> values;
 };
 
+// Walks memory in its order: lanes are neighbours unless the axis is x.
+template <typename Work>
+[[gnu::always_inline]] inline void ForEachLane(std::size_t axis, std::size_t lanes,
+                                               std::size_t length, const Work& work) {
+  if (axis == 0) {
+    for (std::size_t lane = 0; lane < lanes; ++lane) {
+      for (std::size_t i = 0; i < length; ++i) work(i, lane);
+    }
+  } else {
+    for (std::size_t i = 0; i < length; ++i) {
+      for (std::size_t lane = 0; lane < lanes; ++lane) work(i, lane);
+    }
+  }
+}
+
 // `from` filtered along an axis, of which only `count` voxels from `first` are kept.
 Part AlongAxis(const Part& from, std::size_t axis, const Recursion& r, int first, int count) {
   Part to{from.grid, {}};
@@ -185,15 +200,13 @@ Part AlongAxis(const Part& from, std::size_t axis, const Recursion& r, int first
       const std::size_t lanes = std::min(kLanes, lines - line);
       const float* read = &from.values[j * in[v] + line * in[u]];
       float* write = &to.values[j * out[v] + line * out[u]];
-      for (std::size_t i = 0; i < length; ++i) {
-        for (std::size_t lane = 0; lane < lanes; ++lane)
-          x[i * kLanes + lane] = read[i * in[axis] + lane * in[u]];
-      }
+      ForEachLane(axis, lanes, length, [&](std::size_t i, std::size_t lane) {
+        x[i * kLanes + lane] = read[i * in[axis] + lane * in[u]];
+      });
       Filter(r, length, x, forwards);
-      for (std::size_t i = 0; i < kept; ++i) {
-        for (std::size_t lane = 0; lane < lanes; ++lane)
-          write[i * out[axis] + lane * out[u]] = static_cast<float>(x[(begin + i) * kLanes + lane]);
-      }
+      ForEachLane(axis, lanes, kept, [&](std::size_t i, std::size_t lane) {
+        write[i * out[axis] + lane * out[u]] = static_cast<float>(x[(begin + i) * kLanes + lane]);
+      });
     }
   }
   return to;

@@ -22,6 +22,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
       if (mm > 0 && mm < 0.2) return 0;
   }
   if (settings.pad_distance > 10) return 0;
+  for (const auto& type : settings.images)
+    if (type.settings.bin_width < 0.1 || type.settings.bin_count > 1000) return 0;
   const engine::Grid grid{{6, 5, 4}, {1, 1, 2}};
   engine::Image image{grid, {}};
   for (int i = 0; i < 120; ++i) image.values.push_back((i * 37 + i * i % 11) % 100);

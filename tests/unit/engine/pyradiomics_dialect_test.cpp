@@ -436,6 +436,25 @@ TEST(Discretisation, HasPyradiomicsEdgesToTheBit) {
             (std::vector<std::uint16_t>{1, 2, 3, 4, 4}));
 }
 
+// Where edges would be one number no bin can be found: an error, not a search without end.
+TEST(Discretisation, RefusesBinsThatAreNarrowerThanTheIntensitiesCanTell) {
+  Discretisation how;
+  how.pyradiomics_edges = true;
+  how.bin_width = 1;
+  const std::vector<double> large = {1e17, 1e17};
+  EXPECT_EQ(Discretise(large, how).error().code, ErrorCode::kOutOfRange);
+  how.method = Discretisation::Method::kFixedBinNumber;
+  EXPECT_EQ(Discretise(large, how).error().code, ErrorCode::kOutOfRange);
+}
+
+TEST(PyradiomicsGlcm, OfMoreLevelsThanATableHoldsIsRefused) {
+  Region region = RandomRegion(3, {6, 6, 6}, 1);
+  region.image.values[region.image.grid.Index(2, 2, 2)] = 5002;
+  const auto extraction = PyradiomicsFeatures(region.image, region.mask, OfLevels());
+  EXPECT_EQ(extraction.error().code, ErrorCode::kOutOfRange);
+  EXPECT_NE(extraction.error().message.find("original: "), std::string::npos);
+}
+
 TEST(IntensityStatistics, OfManyUnequalValuesSortThemAll) {
   Rng rng(1, "values");
   std::vector<double> values;

@@ -141,6 +141,8 @@ TEST(ParameterFile, InJsonIsTheSame) {
   EXPECT_EQ(file.settings.images.size(), 2U);
   EXPECT_EQ(file.settings.classes[1].features.size(), 2U);
   EXPECT_FALSE(file.settings.resampled_spacing_mm.has_value());
+  EXPECT_EQ(Read("{\n\t\"setting\": {\n\t\t\"label\":\t3\n\t}\n}\n").settings.label,
+            3);  // with tabs
 }
 
 TEST(ParameterFile, SaysWhereAnUnknownKeyIsAndWhatWasMeant) {
