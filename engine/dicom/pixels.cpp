@@ -45,19 +45,25 @@ struct Said {
   std::size_t columns = 0, rows = 0, components = 0, bits = 0;
 };
 
-// JPEG and JPEG-LS: the frame header (SOF), ITU-T T.81 B.2.2.
+// JPEG and JPEG-LS: the frame header (SOF), ITU-T T.81 B.2.2. The segments up to the pixels (SOS)
+// must follow each other without a gap, and JFIF be of version 1: where GDCM's decoder would only
+// warn of them, it ends the process.
 std::optional<Said> SaidByJpeg(std::string_view stream) {
-  if (BigEndian(stream, 0, 2) != 0xFFD8) return std::nullopt;
+  std::optional<Said> said;
+  if (BigEndian(stream, 0, 2) != 0xFFD8) return said;
   for (std::size_t at = 2; at + 4 <= stream.size();) {
     const std::size_t marker = BigEndian(stream, at, 2);
     const bool is_frame = (marker >= 0xFFC0 && marker <= 0xFFCF && marker != 0xFFC4 &&
                            marker != 0xFFC8 && marker != 0xFFCC) ||
                           marker == 0xFFF7;
+    const bool is_other_jfif =
+        marker == 0xFFE0 && stream.substr(at + 4, 4) == "JFIF" && BigEndian(stream, at + 9, 1) != 1;
+    if (marker == 0xFFDA) return said;
+    if (marker < 0xFFC0 || is_other_jfif || (is_frame && said)) break;
     if (is_frame) {
-      return Said{BigEndian(stream, at + 7, 2), BigEndian(stream, at + 5, 2),
+      said = Said{BigEndian(stream, at + 7, 2), BigEndian(stream, at + 5, 2),
                   BigEndian(stream, at + 9, 1), BigEndian(stream, at + 4, 1)};
     }
-    if (marker < 0xFFC0 || marker == 0xFFDA) return std::nullopt;
     at += 2 + BigEndian(stream, at + 2, 2);
   }
   return std::nullopt;
@@ -237,7 +243,7 @@ Result<std::vector<char>> Pixels::Decoded(int frame) const {
     if (image.GetBufferLength() == bytes.size() && image.GetBuffer(bytes.data()) &&
         image.GetBufferLength() == bytes.size())
       return bytes;
-  } catch (const std::exception&) {  // said below
+  } catch (...) {  // said below; GDCM also throws words
   }
   return Damaged("a compressed frame cannot be decoded");
 }
