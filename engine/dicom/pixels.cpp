@@ -107,13 +107,15 @@ void Unpack(const char* bytes, const PixelFormat& format, std::span<double> valu
 Result<std::vector<std::vector<std::string_view>>> ByFrame(const std::vector<std::string_view>& all,
                                                            std::size_t frames) {
   const std::size_t fragments = all.empty() ? 0 : all.size() - 1;
+  if (fragments < frames)
+    return Damaged(fmt::format("{} frames are in {} pieces", frames, fragments));
   std::vector<std::vector<std::string_view>> result(frames);
   if (frames == 1 || fragments == frames) {
     for (std::size_t i = 0; i < fragments; ++i) result[frames == 1 ? 0 : i].push_back(all[i + 1]);
-    if (fragments > 0) return result;
+    return result;
   }
-  const std::string_view table = all.empty() ? std::string_view() : all.front();
-  if (fragments < frames || table.size() != 4 * frames)
+  const std::string_view table = all.front();
+  if (table.size() != 4 * frames)
     return Damaged(fmt::format("{} frames are in {} pieces without a table", frames, fragments));
   std::size_t frame = 0, offset = 0;
   for (std::size_t i = 0; i < fragments; ++i) {

@@ -137,7 +137,10 @@ class Lister {
 
  private:
   Result<bool> AddImage(const fs::path& path, const DataSet& root) {
-    const int frames = static_cast<int>(root.Number(kNumberOfFrames).value_or(1));
+    constexpr int kFramesMax = 1 << 24;
+    const auto stated = root.Whole(kNumberOfFrames, 1, kFramesMax);
+    if (root.Has(kNumberOfFrames)) CONSILIUM_TRY(stated);
+    const int frames = stated.value_or(1);
     const auto headers = FrameHeaders::Of(root, frames);
     CONSILIUM_TRY(headers);
     if (frames > 1 && !headers->has_groups()) {

@@ -314,7 +314,7 @@ TEST(EnhancedMultiFrame, WithoutAGroupForEachFrameIsNoted) {
 
 TEST(Compressed, SlicesAreTheSame) {
   for (const E_TransferSyntax syntax :
-       {EXS_LittleEndianImplicit, EXS_RLELossless, EXS_JPEGLSLossless, EXS_JPEGProcess14SV1}) {
+       {EXS_LittleEndianImplicit, EXS_RLELossless, EXS_JPEGProcess14SV1}) {
     const Folder folder;
     for (int z = 0; z < 3; ++z) {
       // DCMTK's JPEG takes no negative numbers.
@@ -336,13 +336,11 @@ TEST(Compressed, SlicesAreTheSame) {
 }
 
 TEST(Compressed, SignedSlicesAreTheSame) {
-  for (const E_TransferSyntax syntax : {EXS_RLELossless, EXS_JPEGLSLossless}) {
-    const Folder folder;
-    for (int z = 0; z < 3; ++z) WrittenFile(z).Save(folder / std::to_string(z), syntax);
-    const auto image = ReadFolder(folder);
-    ASSERT_TRUE(image.has_value()) << syntax << ": " << image.error().message;
-    ExpectSlices(*image, 3);
-  }
+  const Folder folder;
+  for (int z = 0; z < 3; ++z) WrittenFile(z).Save(folder / std::to_string(z), EXS_RLELossless);
+  const auto image = ReadFolder(folder);
+  ASSERT_TRUE(image.has_value()) << image.error().message;
+  ExpectSlices(*image, 3);
 }
 
 // 32 x 32 pixels of 16 signed bits with the values 3 y - 5 x, written by OpenJPEG 2.5 without loss:
@@ -354,11 +352,17 @@ constexpr std::string_view kJpeg2000 =
     "00000000560001ff93c00fb4140e67b4e398c003ea038003e7060e09d00b37fdc001f3838001f2040021"
     "6dd5037e618fc000f90240007c220035f598c73da62ed7c0007c2240003a205efbc5899dac295cffd900";
 
-WrittenFile Jpeg2000(unsigned short high) {
+// Slice 0 of written_dicom.h, written by DCMTK. It is kept as bytes because DCMTK's CharLS and
+// GDCM's have functions of one name, and a program that holds both may call the wrong one.
+constexpr std::string_view kJpegLs =
+    "ffd8fff7000b100005000601011100fff8000d01ffff0012004301140040ffda000801010000000058e8"
+    "03006018060305201400802008051280c060303002420e0e0e0e009083870e1c00ffd955";
+
+WrittenFile Encapsulated(std::string_view hexadecimal, E_TransferSyntax syntax) {
   std::vector<Uint8> stream;
-  for (std::size_t i = 0; i < kJpeg2000.size(); i += 2) {
+  for (std::size_t i = 0; i < hexadecimal.size(); i += 2) {
     stream.push_back(
-        static_cast<Uint8>(std::stoi(std::string(kJpeg2000.substr(i, 2)), nullptr, 16)));
+        static_cast<Uint8>(std::stoi(std::string(hexadecimal.substr(i, 2)), nullptr, 16)));
   }
   auto* sequence = new DcmPixelSequence(DCM_PixelSequenceTag);  // DCMTK owns it
   sequence->insert(new DcmPixelItem(DCM_PixelItemTag));
@@ -367,11 +371,30 @@ WrittenFile Jpeg2000(unsigned short high) {
       sequence->storeCompressedFrame(offsets, stream.data(), static_cast<Uint32>(stream.size()), 0)
           .good());
   auto* pixels = new DcmPixelData(DCM_PixelData);
-  pixels->putOriginalRepresentation(EXS_JPEG2000LosslessOnly, nullptr, sequence);
+  pixels->putOriginalRepresentation(syntax, nullptr, sequence);
   WrittenFile file(0);
-  file.SetNumber(DCM_Rows, high).SetNumber(DCM_Columns, 32).Remove(DCM_PixelData);
+  file.Remove(DCM_PixelData);
   EXPECT_TRUE(file.data().insert(pixels, true).good());
   return file;
+}
+
+WrittenFile Jpeg2000(unsigned short high) {
+  WrittenFile file = Encapsulated(kJpeg2000, EXS_JPEG2000LosslessOnly);
+  file.SetNumber(DCM_Rows, high).SetNumber(DCM_Columns, 32);
+  return file;
+}
+
+TEST(Compressed, JpegLsIsRead) {
+  const Folder folder;
+  Encapsulated(kJpegLs, EXS_JPEGLSLossless).Save(folder / "a", EXS_JPEGLSLossless);
+  const auto image = ReadFolder(folder);
+  ASSERT_TRUE(image.has_value()) << image.error().message;
+  ExpectSlices(*image, 1);
+  Encapsulated(kJpegLs, EXS_JPEGLSLossless)
+      .SetNumber(DCM_Columns, kWide - 1)
+      .Save(folder / "a", EXS_JPEGLSLossless);
+  EXPECT_NE(ErrorOf(folder, ErrorCode::kDataLoss).find("of another size than its header says"),
+            std::string::npos);
 }
 
 TEST(Compressed, Jpeg2000IsRead) {
@@ -391,8 +414,7 @@ TEST(Compressed, Jpeg2000IsRead) {
 
 // Frames that say another size than the header would make a decoder write beyond its memory.
 TEST(Compressed, FramesOfAnotherSizeAreRefusedBeforeTheyAreDecoded) {
-  for (const E_TransferSyntax syntax :
-       {EXS_RLELossless, EXS_JPEGLSLossless, EXS_JPEGProcess14SV1}) {
+  for (const E_TransferSyntax syntax : {EXS_RLELossless, EXS_JPEGProcess14SV1}) {
     const Folder folder;
     WrittenFile(0).SetNumber(DCM_PixelRepresentation, 0).Save(folder / "a", syntax);
     std::string bytes = ReadBytesOf(folder / "a");

@@ -2,7 +2,6 @@
 
 #include <dcmtk/dcmdata/dcrleerg.h>
 #include <dcmtk/dcmjpeg/djencode.h>
-#include <dcmtk/dcmjpls/djencode.h>
 #include <dcmtk/oflog/oflog.h>
 #include <fmt/format.h>
 #include <gtest/gtest.h>
@@ -18,7 +17,6 @@ void SetUpDcmtk() {
   static const bool kOnce = [] {
     DcmRLEEncoderRegistration::registerCodecs();
     DJEncoderRegistration::registerCodecs();
-    DJLSEncoderRegistration::registerCodecs();
     OFLog::configure(OFLogger::ERROR_LOG_LEVEL);
     return true;
   }();
