@@ -9,6 +9,8 @@
 #include <cmath>
 #include <fstream>
 
+#include "engine/dicom/data_set.h"
+#include "engine/dicom/pixels.h"
 #include "tests/conformance/dicom/written_dicom.h"
 
 namespace consilium::engine::dicom {
@@ -358,18 +360,23 @@ constexpr std::string_view kJpegLs =
     "ffd8fff7000b100005000601011100fff8000d01ffff0012004301140040ffda000801010000000058e8"
     "03006018060305201400802008051280c060303002420e0e0e0e009083870e1c00ffd955";
 
-WrittenFile Encapsulated(std::string_view hexadecimal, E_TransferSyntax syntax) {
-  std::vector<Uint8> stream;
+std::vector<Uint8> BytesOf(std::string_view hexadecimal) {
+  std::vector<Uint8> bytes;
   for (std::size_t i = 0; i < hexadecimal.size(); i += 2) {
-    stream.push_back(
+    bytes.push_back(
         static_cast<Uint8>(std::stoi(std::string(hexadecimal.substr(i, 2)), nullptr, 16)));
   }
+  return bytes;
+}
+
+// Slice 0 with compressed pixels: a table of offsets, then fragments.
+WrittenFile Encapsulated(const std::vector<std::vector<Uint8>>& items, E_TransferSyntax syntax) {
   auto* sequence = new DcmPixelSequence(DCM_PixelSequenceTag);  // DCMTK owns it
-  sequence->insert(new DcmPixelItem(DCM_PixelItemTag));
-  DcmOffsetList offsets;
-  EXPECT_TRUE(
-      sequence->storeCompressedFrame(offsets, stream.data(), static_cast<Uint32>(stream.size()), 0)
-          .good());
+  for (const std::vector<Uint8>& bytes : items) {
+    auto* item = new DcmPixelItem(DCM_PixelItemTag);
+    EXPECT_TRUE(item->putUint8Array(bytes.data(), bytes.size()).good());
+    sequence->insert(item);
+  }
   auto* pixels = new DcmPixelData(DCM_PixelData);
   pixels->putOriginalRepresentation(syntax, nullptr, sequence);
   WrittenFile file(0);
@@ -379,18 +386,18 @@ WrittenFile Encapsulated(std::string_view hexadecimal, E_TransferSyntax syntax) 
 }
 
 WrittenFile Jpeg2000(unsigned short high) {
-  WrittenFile file = Encapsulated(kJpeg2000, EXS_JPEG2000LosslessOnly);
+  WrittenFile file = Encapsulated({{}, BytesOf(kJpeg2000)}, EXS_JPEG2000LosslessOnly);
   file.SetNumber(DCM_Rows, high).SetNumber(DCM_Columns, 32);
   return file;
 }
 
 TEST(Compressed, JpegLsIsRead) {
   const Folder folder;
-  Encapsulated(kJpegLs, EXS_JPEGLSLossless).Save(folder / "a", EXS_JPEGLSLossless);
+  Encapsulated({{}, BytesOf(kJpegLs)}, EXS_JPEGLSLossless).Save(folder / "a", EXS_JPEGLSLossless);
   const auto image = ReadFolder(folder);
   ASSERT_TRUE(image.has_value()) << image.error().message;
   ExpectSlices(*image, 1);
-  Encapsulated(kJpegLs, EXS_JPEGLSLossless)
+  Encapsulated({{}, BytesOf(kJpegLs)}, EXS_JPEGLSLossless)
       .SetNumber(DCM_Columns, kWide - 1)
       .Save(folder / "a", EXS_JPEGLSLossless);
   EXPECT_NE(ErrorOf(folder, ErrorCode::kDataLoss).find("of another size than its header says"),
@@ -410,6 +417,36 @@ TEST(Compressed, Jpeg2000IsRead) {
   Jpeg2000(31).Save(folder / "a", EXS_JPEG2000LosslessOnly);
   EXPECT_NE(ErrorOf(folder, ErrorCode::kDataLoss).find("of another size than its header says"),
             std::string::npos);
+}
+
+// Two frames in two fragments each, the second frame behind the first as the table says.
+TEST(Compressed, FramesInSeveralFragmentsAreFoundByTheTable) {
+  const std::vector<Uint8> whole = BytesOf(kJpeg2000);
+  const std::vector<Uint8> begin(whole.begin(), whole.begin() + 100),
+      end(whole.begin() + 100, whole.end());
+  const auto second = static_cast<Uint8>(whole.size() + 16);  // each fragment has 8 bytes before it
+  ASSERT_EQ(second, whole.size() + 16);
+  const std::vector<Uint8> table = {0, 0, 0, 0, second, 0, 0, 0};
+  const auto read = [&](const std::vector<std::vector<Uint8>>& items) -> Result<double> {
+    const Folder folder;
+    Encapsulated(items, EXS_JPEG2000LosslessOnly)
+        .SetNumber(DCM_Rows, 32)
+        .SetNumber(DCM_Columns, 32)
+        .Set(DCM_NumberOfFrames, "2")
+        .Save(folder / "a", EXS_JPEG2000LosslessOnly);
+    const auto file = LoadFile(folder / "a", DataSet::Extent::kWhole);
+    CONSILIUM_TRY(file);
+    const auto pixels = Pixels::Of(file->parsed);
+    CONSILIUM_TRY(pixels);
+    std::vector<double> values(32 * 32);
+    CONSILIUM_TRY(pixels->Read(1, values));
+    return values[7 * 32 + 3];
+  };
+  const auto value = read({table, begin, end, begin, end});
+  ASSERT_TRUE(value.has_value()) << value.error().message;
+  EXPECT_EQ(*value, 3 * 7 - 5 * 3);
+  EXPECT_EQ(read({{}, begin, end, begin, end}).error().code, ErrorCode::kDataLoss) << "no table";
+  EXPECT_EQ(read({{}, whole}).error().code, ErrorCode::kDataLoss) << "one frame is missing";
 }
 
 // Frames that say another size than the header would make a decoder write beyond its memory.
