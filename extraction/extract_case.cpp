@@ -12,6 +12,7 @@
 #include "engine/ibsi.h"
 #include "engine/mask_quality.h"
 #include "engine/pyradiomics.h"
+#include "engine/semantic.h"
 #include "engine/version.h"
 #include "extraction/preprocess.h"
 
@@ -137,6 +138,14 @@ Result<RegionRow> RowOf(const LoadedCase& loaded, const Region& region, const Im
   CONSILIUM_TRY(
       std::visit([&](const auto& dialect) { return Take(image, region.mask, dialect, row); },
                  settings.dialect));
+  if (settings.semantic) {
+    const auto measured = engine::Semantic(image, region.mask, *settings.semantic);
+    CONSILIUM_TRY(measured);
+    engine::SemanticFeatures::Visit(*measured, [&](const auto& name, const double& value) {
+      row.names.push_back(fmt::format("semantic_{}", name.name));
+      row.values.push_back(value);
+    });
+  }
   return row;
 }
 

@@ -11,9 +11,12 @@
 #include <fstream>
 #include <iostream>
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "disk/files.h"
 #include "engine/version.h"
+#include "extraction/describe.h"
+#include "extraction/landmarks.h"
 #include "extraction/phantom.h"
 #include "extraction/run.h"
 #include "extraction/settings.h"
@@ -56,7 +59,7 @@ struct Arguments {
   int jobs = 0;
   std::int64_t memory_mb = -1;
   int case_seconds = 0;
-  bool json = false;
+  bool json = false, csv = false, describe = false, within_region = false;
   std::vector<std::string> parts;
 };
 
@@ -206,6 +209,41 @@ int Work(const Arguments& arguments) {
   return served ? kOk : Told(arguments, served.error());
 }
 
+int Describe(const Arguments& arguments) {
+  const auto features = DescribeFeatures();
+  std::cout << (arguments.csv ? ToCsv(features) : ToText(features));
+  return kOk;
+}
+
+// A hospital's sums, or the template of several hospitals' sums.
+int Landmarks(const Arguments& arguments) {
+  if (!arguments.parts.empty()) {
+    std::optional<engine::LandmarkSums> all;
+    for (const std::string& part : arguments.parts) {
+      const auto text = disk::ReadFile(part);
+      if (!text) return Told(arguments, text.error());
+      auto sums = LandmarkSumsFromJson(*text);
+      if (sums && all) sums = engine::Together(*all, *sums);
+      if (!sums) return Told(arguments, Within(part, sums.error()));
+      all = std::move(*sums);
+    }
+    const auto standard = engine::TemplateOf(*all);
+    if (!standard) return Told(arguments, standard.error());
+    std::cout << ToYaml(*standard, arguments.within_region);
+    return kOk;
+  }
+  const auto text = disk::ReadFile(arguments.cases);
+  if (!text) return Told(arguments, text.error());
+  const auto list =
+      ReadCaseList(*text, arguments.cases, fs::absolute(arguments.cases).parent_path());
+  if (!list) return Told(arguments, list.error());
+  const auto report = LandmarksOf(*list, arguments.within_region, 1);
+  if (!report) return Told(arguments, report.error());
+  for (const auto& failure : report->failures) fmt::print(stderr, "note: {}\n", failure);
+  std::cout << ToJson(report->sums) << "\n";
+  return report->failures.empty() ? kOk : kSomeFailed;
+}
+
 // What a lead puts into a study file, and what a hospital compares with it.
 int ShowPhantom(const Arguments& arguments) {
   const auto text = disk::ReadFile(arguments.settings);
@@ -238,6 +276,9 @@ int Main(int argc, char** argv) {
   app.require_subcommand(0, 1);
   app.fallthrough();  // --json may also stand behind the command
   app.add_flag("--json", arguments.json, "One JSON object a line on standard output");
+  app.add_flag("--describe", arguments.describe,
+               "Every feature: name, IBSI code, PyRadiomics' name, source");
+  app.add_flag("--csv", arguments.csv, "With --describe: as a table");
   app.add_option("CASES", arguments.cases, "The list of cases");
   app.add_option("--settings", arguments.settings, "What to extract (YAML or JSON)");
   app.add_option("--out", arguments.out, "Folder of the tables; run again to go on in it");
@@ -257,12 +298,20 @@ int Main(int argc, char** argv) {
   CLI::App* phantom = app.add_subcommand(
       "phantom", "What a study file says of its extraction: settings, and a phantom's features");
   phantom->add_option("--settings", arguments.settings, "What to extract")->required();
+  CLI::App* landmarks = app.add_subcommand(
+      "landmarks", "Sums of the images' landmarks, or the template of several hospitals' sums");
+  landmarks->add_option("CASES", arguments.cases, "The list of cases");
+  landmarks->add_option("--combine", arguments.parts, "Files that other hospitals' runs printed");
+  landmarks->add_flag("--within-region", arguments.within_region,
+                      "Of the first region instead of what is brighter than the mean");
   CLI::App* worker = app.add_subcommand("worker")->group("");  // started by the run itself
   worker->add_option("--settings", arguments.settings)->required();
 
   int exit_code = 0;
   if (!program::Parse(app, argc, argv, exit_code)) return exit_code;
   if (*merge) return MergeAll(arguments);
+  if (arguments.describe) return Describe(arguments);
+  if (*landmarks) return Landmarks(arguments);
   if (*phantom) return ShowPhantom(arguments);
   if (*worker) return Work(arguments);
   for (const auto& [value, name] :

@@ -394,7 +394,8 @@ Result<Settings> ReadSettings(std::string_view text, const std::string& name) {
   const YamlValue root = document->root();
   Settings settings;
   settings.digest = DigestOf(text);
-  root.AllowKeys({"format", "preprocessing", "quality", "pyradiomics", "ibsi", "label"});
+  root.AllowKeys(
+      {"format", "preprocessing", "quality", "semantic", "pyradiomics", "ibsi", "label"});
   (void)root.Required("format", "the version of this kind of file; now 1").Integer(1, 1);
   Take(root["label"], settings.label, 1, 999'999'999);
   if (const auto steps = root["preprocessing"]; steps.present()) {
@@ -407,6 +408,16 @@ Result<Settings> ReadSettings(std::string_view text, const std::string& name) {
     Take(quality["volume_min_mm3"], settings.plausible.volume_min_mm3);
     Take(quality["volume_max_mm3"], settings.plausible.volume_max_mm3);
     Take(quality["slices_min"], settings.plausible.slices_min, 1, 1'000'000);
+  }
+  if (const auto semantic = root["semantic"]; semantic.present()) {
+    settings.semantic.emplace();
+    if (semantic.AllowKeys({"across", "level", "fat_threshold"})) {
+      TakeWord(semantic["across"], settings.semantic->axis,
+               std::array<Word<std::size_t>, 3>{{{"x", 0}, {"y", 1}, {"z", 2}}});
+      if (const auto level = semantic["level"].Integer(0, 100000))
+        settings.semantic->level = static_cast<int>(*level);
+      Take(semantic["fat_threshold"], settings.semantic->fat_threshold);
+    }
   }
   const auto pyradiomics = root["pyradiomics"], ibsi = root["ibsi"];
   if (pyradiomics.present() == ibsi.present())

@@ -21,6 +21,7 @@
 #include "engine/itk/bias_field.h"
 #include "engine/mask_quality.h"
 #include "engine/pyradiomics.h"
+#include "engine/semantic.h"
 
 namespace consilium::extraction {
 
@@ -59,6 +60,7 @@ struct IbsiChoice {
 struct Settings {
   std::vector<Step> steps;
   engine::PlausibleRegion plausible;
+  std::optional<engine::SemanticOptions> semantic;  // also what a reader would measure
   std::variant<engine::PyradiomicsSettings, IbsiChoice> dialect;
   int label = 1;                   // of a label map, where a case names none
   Digest digest;                   // of the file's bytes, lines ending with LF
