@@ -28,6 +28,7 @@ constexpr const char* kJournal = "journal.jsonl";
 constexpr const char* kCases = "cases.csv";
 constexpr const char* kSettings = "settings.yaml";
 constexpr const char* kRun = "run.json";
+constexpr std::size_t kMissingTold = 20;  // shards
 
 // What identifies a run, and where its outcomes are.
 struct RunFile {
@@ -272,7 +273,9 @@ Result<RunReport> Merge(const std::vector<fs::path>& parts, const fs::path& out)
                                      run->shard.index, there->second.string()));
     runs.push_back(std::move(*run));
   }
-  for (int shard = 1; problems.empty() && shard <= runs.front().shard.count; ++shard) {
+  const bool alike = problems.empty();
+  for (int shard = 1; alike && shard <= runs.front().shard.count; ++shard) {
+    if (problems.size() == kMissingTold) break;
     if (!part_of.contains(shard))
       problems.push_back(fmt::format("shard {} of {} is missing; name its folder too", shard,
                                      runs.front().shard.count));
