@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "engine/trigonometry.h"
+#include "engine/vector_clones.h"
 
 namespace consilium::engine {
 namespace {
@@ -147,8 +148,8 @@ template <std::size_t fixed>
 
 // Each lane does the same additions and products whatever the width of the machine's vectors, none
 // fused.
-__attribute__((target_clones("avx512f", "avx2", "default"), optimize("O3"))) void Apply(
-    const Lines& from, Lines& to, const std::vector<Root>& roots, const Step& step) {
+CONSILIUM_VECTOR_CLONES("avx512f", "avx2")
+void Apply(const Lines& from, Lines& to, const std::vector<Root>& roots, const Step& step) {
   switch (step.radix) {
     case 2:
       return Butterflies<2>(from, to, roots, step);

@@ -3,14 +3,16 @@
 #include <algorithm>
 #include <cmath>
 
+#include "engine/vector_clones.h"
+
 namespace consilium::engine {
 namespace {
 
 constexpr double kCoarsest = 1e6;  // IBSI: where the sum of p s is 0
 
-__attribute__((target_clones("avx2", "default"), optimize("O3"))) void AddLevels(
-    const std::uint16_t* levels, std::size_t length, std::uint32_t* __restrict sums,
-    std::uint32_t* __restrict neighbours) {
+CONSILIUM_VECTOR_CLONES("avx2")
+void AddLevels(const std::uint16_t* levels, std::size_t length, std::uint32_t* __restrict sums,
+               std::uint32_t* __restrict neighbours) {
   for (std::size_t i = 0; i < length; ++i) {
     sums[i] += levels[i];
     neighbours[i] += levels[i] != 0;

@@ -4,6 +4,8 @@
 #include <cstdlib>
 #include <limits>
 
+#include "engine/vector_clones.h"
+
 namespace consilium::engine {
 namespace {
 
@@ -43,9 +45,9 @@ class Zones {
 };
 
 // Adds 1 where the voxel at `step` is of the region and its level at most `reach` away.
-__attribute__((target_clones("avx2", "default"), optimize("O3"))) void AddDependent(
-    const std::uint16_t* levels, std::ptrdiff_t step, std::size_t length, std::uint16_t reach,
-    std::uint32_t* __restrict dependent) {
+CONSILIUM_VECTOR_CLONES("avx2")
+void AddDependent(const std::uint16_t* levels, std::ptrdiff_t step, std::size_t length,
+                  std::uint16_t reach, std::uint32_t* __restrict dependent) {
   const std::uint16_t* others = levels + step;
   for (std::size_t i = 0; i < length; ++i) {
     const std::uint32_t level = levels[i], other = others[i];

@@ -90,7 +90,8 @@ std::optional<Named> ReadNamed(const YamlValue& item) {
 std::optional<Step> ReadStep(const YamlValue& item) {
   const auto named = ReadNamed(item);
   if (!named) return std::nullopt;
-  const auto& [name, options] = *named;
+  const std::string& name = named->name;
+  const YamlValue& options = named->options;
   const auto within_region = [&] {
     const auto where = options["within"].OneOf({"image", "region"});
     return where && *where == "region";

@@ -6,14 +6,16 @@
 #include <span>
 #include <utility>
 
+#include "engine/vector_clones.h"
+
 namespace consilium::engine {
 namespace {
 
 // The response of a kernel that meets the rows with its taps: `rows` and `taps` of one length.
 // Every voxel adds in the order of the taps, none fused.
-__attribute__((target_clones("avx512f", "avx2", "default"), optimize("O3"))) void Weigh(
-    std::span<const double* const> rows, std::span<const double> taps, double* __restrict put,
-    std::size_t width) {
+CONSILIUM_VECTOR_CLONES("avx512f", "avx2")
+void Weigh(std::span<const double* const> rows, std::span<const double> taps,
+           double* __restrict put, std::size_t width) {
   constexpr std::size_t kBlock = 32;
   std::size_t x = 0;
   for (; x + kBlock <= width; x += kBlock) {

@@ -9,6 +9,7 @@
 
 #include "base/portable_math.h"
 #include "engine/trigonometry.h"
+#include "engine/vector_clones.h"
 
 namespace consilium::engine {
 namespace {
@@ -123,9 +124,9 @@ struct History {
 // Filters kLanes lines at once: `x_of` [length][kLanes] in place, `forwards_of` of the same size.
 // Each lane does the same additions and products whatever the width of the machine's vectors, none
 // fused.
-__attribute__((target_clones("avx512f", "avx2", "default"), optimize("O3"))) void Filter(
-    const Recursion& r, std::size_t length, std::vector<double>& x_of,
-    std::vector<double>& forwards_of) {
+CONSILIUM_VECTOR_CLONES("avx512f", "avx2")
+void Filter(const Recursion& r, std::size_t length, std::vector<double>& x_of,
+            std::vector<double>& forwards_of) {
   double* __restrict x = x_of.data();
   double* __restrict forwards = forwards_of.data();
   const double sum_d = 1 + r.d[0] + r.d[1] + r.d[2] + r.d[3];
