@@ -1,10 +1,12 @@
 #include "site_agent/cohort_table.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 #include <rapidcheck.h>
 
 #include <cmath>
 
+#include "base/digest.h"
 #include "base/rng.h"
 #include "site_agent/folds.h"
 #include "study/study_file.h"
@@ -334,6 +336,30 @@ TEST(CohortTable, EveryMistakeNamesSiteFileLineOrFieldAndTheNextStep) {
     ASSERT_FALSE(built.has_value());
     EXPECT_EQ(built.error().message, All(check));
   }
+}
+
+TEST(CohortTable, RowsMustBeExtractedAsTheStudySays) {
+  const std::string study = std::string(kStudy) +
+                            "extraction:\n  engine: e 1\n  settings: \"setting: {}\"\n"
+                            "  phantom: {f_a: 1}\n";
+  const std::string digest = Hex(Sha256("setting: {}"));
+  const auto table = [](std::string_view engine, std::string_view settings) {
+    std::string text(kTable);
+    std::size_t row = 0;
+    for (std::size_t end = text.find('\n'); end != std::string::npos; ++row) {
+      // The second row is another's.
+      const std::string added = row == 0   ? ",engine,settings_sha256"
+                                : row == 2 ? fmt::format(",{},{}", engine, settings)
+                                           : fmt::format(",e 1,{}", Hex(Sha256("setting: {}")));
+      text.insert(end, added);
+      end = text.find('\n', end + added.size() + 1);
+    }
+    return text;
+  };
+  EXPECT_EQ(All(Check(kCohort, table("e 1", digest), {}, study)), "no problem");
+  ExpectHas(All(Check(kCohort, table("e 2", digest), {}, study)), "a.csv:3: column 'engine'");
+  ExpectHas(All(Check(kCohort, table("e 1", "0"), {}, study)), "column 'settings_sha256'");
+  ExpectHas(All(Check(kCohort, kTable, {}, study)), "there is no column 'engine'");
 }
 
 TEST(CohortTable, MessagesNeverQuoteACell) {

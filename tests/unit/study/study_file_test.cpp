@@ -95,6 +95,25 @@ TEST(StudyFile, ReadsEveryFieldOfACompleteStudy) {
   EXPECT_EQ(TrainingCenters(*study), (std::vector<std::string>{"A", "B", "C", "D"}));
 }
 
+TEST(StudyFile, CarriesItsExtractionWordForWord) {
+  const std::string section =
+      "extraction:\n  engine: e 1\n  settings: |2+\n    # binWidth\n    setting: {binWidth: 5}\n\n"
+      "  phantom:\n    original_shape_Volume: 2.5\n    f: -1e-7\nfolds:";
+  const auto study = ParseStudy(Changed("folds:", section), "s.yaml");
+  ASSERT_TRUE(study.has_value()) << study.error().message;
+  ASSERT_TRUE(study->extraction.has_value());
+  EXPECT_EQ(study->extraction->engine, "e 1");
+  EXPECT_EQ(study->extraction->settings, "# binWidth\nsetting: {binWidth: 5}\n\n");
+  EXPECT_EQ(study->extraction->settings_digest, Sha256("# binWidth\nsetting: {binWidth: 5}\n\n"));
+  EXPECT_EQ(study->extraction->phantom.at("f"), -1e-7);
+  EXPECT_FALSE(ParseStudy(kStudy, "s.yaml")->extraction.has_value());
+
+  const auto without = ParseStudy(Changed("folds:", "extraction: {engine: e}\nfolds:"), "s.yaml");
+  ASSERT_FALSE(without.has_value());
+  ExpectHas(without.error().message, "'extraction.settings': is missing");
+  ExpectHas(without.error().message, "consilium-extract phantom");
+}
+
 TEST(StudyFile, SmallestStudyTakesTheDefaults) {
   const auto study = ParseStudy(
       "name: s\nsites: [A, B, C, D]\noutcome: y\nevent: death\npatient: id\n"
