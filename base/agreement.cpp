@@ -76,6 +76,21 @@ Result<RepeatSums> Together(const RepeatSums& a, const RepeatSums& b) {
   return sums;
 }
 
+RepeatSums Recentred(const RepeatSums& sums, double centre) {
+  const double shift = centre - sums.centre, n = static_cast<double>(sums.subjects);
+  RepeatSums moved = sums;
+  moved.centre = centre;
+  double all = 0;
+  for (double& sum : moved.by_repeat) {
+    all += sum;
+    sum -= n * shift;
+  }
+  const double change = shift * (n * static_cast<double>(sums.by_repeat.size()) * shift - 2 * all);
+  moved.subject_squares = AtLeastZero(moved.subject_squares + change);
+  moved.squares = AtLeastZero(moved.squares + change);
+  return moved;
+}
+
 Result<Anova> AnovaOf(const RepeatSums& sums) {
   if (sums.subjects < 2 || sums.by_repeat.size() < 2) {
     return Fail(ErrorCode::kFailedPrecondition,

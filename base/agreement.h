@@ -45,6 +45,9 @@ struct RepeatSums {
 // Errors: kInvalidArgument (other k or centre).
 [[nodiscard]] Result<RepeatSums> Together(const RepeatSums& a, const RepeatSums& b);
 
+// The same sums about another centre.
+[[nodiscard]] RepeatSums Recentred(const RepeatSums& sums, double centre);
+
 // The analysis of variance of one block of subjects by repeats, or of several blocks (hospitals),
 // each about its own means: sums of squares and degrees of freedom of blocks add up.
 struct Anova {

@@ -109,6 +109,17 @@ RC_GTEST_PROP(Icc, FromSumsOfHospitalsIsThePooledOne, (std::uint32_t seed)) {
 }
 
 // Of 1,000 studies about 950 intervals hold the truth; 4 standard errors are 28.
+TEST(Icc, OfSumsMovedToAnotherCentreIsTheSame) {
+  const RepeatSums there = *SumRepeats(kJudges, 4, 5.25),
+                   moved = Recentred(*SumRepeats(kJudges, 4), 5.25);
+  EXPECT_EQ(moved.centre, 5.25);
+  EXPECT_EQ(moved.subjects, there.subjects);
+  for (std::size_t j = 0; j < 4; ++j) EXPECT_NEAR(moved.by_repeat[j], there.by_repeat[j], 1e-12);
+  EXPECT_NEAR(moved.subject_squares, there.subject_squares, 1e-11);
+  EXPECT_NEAR(moved.squares, there.squares, 1e-11);
+  EXPECT_EQ(moved.relative_variances, SumRepeats(kJudges, 4)->relative_variances);
+}
+
 TEST(Icc, IntervalsHoldTheTruthAsOftenAsTheySay) {
   constexpr double kTrue = 4.0 / 5;  // subject variance 4, noise 1
   int one_way = 0, consistency = 0, blocks = 0;
