@@ -3,8 +3,8 @@
 // A CSV table, one row an image: `id`, `image` and `mask` are paths relative to the list's folder;
 // `label` (whole numbers) or `roi` (names, patterns) choose regions, separated by ';'. Reserved
 // columns that say which of a patient's images it is: `patient`, `sequence`, `level`, `lesion`,
-// `time`. Every other column is carried through to the table of features as it is. A file of the
-// format is described in docs/formats/cases.md.
+// `rater`, `scan`, `time`. Every other column is carried through to the table of features as it is.
+// A file of the format is described in docs/formats/cases.md.
 #pragma once
 
 #include <array>
@@ -19,8 +19,11 @@
 
 namespace consilium::extraction {
 
-// What distinguishes images of one patient, in the order in which names of columns mention it.
-inline constexpr std::array<const char*, 4> kFacets = {"sequence", "level", "lesion", "time"};
+// What distinguishes images of one patient, in the order in which names of columns mention it;
+// rater, scan and time together with their own names ("scan-1"). Who drew the mask and which scan
+// it was tell repeats of one measurement (stability.h).
+inline constexpr std::array<const char*, 6> kFacets = {"sequence", "level", "lesion",
+                                                       "rater",    "scan",  "time"};
 
 struct Case {
   std::string id;

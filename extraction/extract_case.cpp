@@ -149,6 +149,35 @@ Result<RegionRow> RowOf(const LoadedCase& loaded, const Region& region, const Im
   return row;
 }
 
+// The row of a region that has one after each perturbation, without what was said of it already.
+void AddPerturbed(const LoadedCase& loaded, const Region& region, const CaseKey& key,
+                  const Settings& settings, Outcome& outcome) {
+  if (std::none_of(outcome.rows.begin(), outcome.rows.end(),
+                   [&](const RegionRow& row) { return row.region == region.name; }))
+    return;
+  const std::string subject = fmt::format("{} {} {}", Hex(key.image), Hex(key.mask), region.name);
+  const auto row_of = [&](const Perturbation& how) -> Result<RegionRow> {
+    auto perturbed =
+        Perturbed(loaded.image.image, region.mask, how, settings.perturb.seed, subject);
+    CONSILIUM_TRY(perturbed);
+    const Region again{region.name, std::move(perturbed->mask), {}};
+    const auto image = Preprocess(std::move(perturbed->image), again.mask, settings.steps);
+    CONSILIUM_TRY(image);
+    return RowOf(loaded, again, *image, settings);
+  };
+  for (const Perturbation& how : PerturbationsOf(settings.perturb)) {
+    auto row = row_of(how);
+    if (row) {
+      row->perturbation = how.name;
+      row->warnings.clear();
+      outcome.rows.push_back(std::move(*row));
+    } else {
+      outcome.failures.push_back(
+          {region.name, fmt::format("perturbation {}: {}", how.name, row.error().message)});
+    }
+  }
+}
+
 }  // namespace
 
 Result<CaseKey> KeyOf(const Case& one, const Settings& settings) {
@@ -196,7 +225,10 @@ Outcome ExtractCase(const Case& one, const CaseKey& key, const Settings& setting
                                                          {"settings_sha256", Hex(settings.digest)},
                                                          {"image_sha256", Hex(key.image)},
                                                          {"mask_sha256", Hex(key.mask)}});
-  return FeaturesOf(*loaded, settings);
+  Outcome outcome = FeaturesOf(*loaded, settings);
+  for (const Region& region : loaded->regions)
+    AddPerturbed(*loaded, region, key, settings, outcome);
+  return outcome;
 }
 
 }  // namespace consilium::extraction

@@ -33,6 +33,7 @@ Outcome ToOutcome(const Json& json, const NameLists& told) {
       row.provenance.emplace_back(pair.at(0).get<std::string>(), pair.at(1).get<std::string>());
     for (const Json& value : from.at("values")) row.values.push_back(NumberFromJson(value));
     row.warnings = from.at("warnings").get<std::vector<std::string>>();
+    row.perturbation = from.value("perturbation", "");
     const auto* names = told.Find(from.at("names").get<std::string>());
     if (names == nullptr || names->size() != row.values.size())
       throw std::invalid_argument("no such list of names");
@@ -80,6 +81,7 @@ std::string ToLines(const Outcome& outcome, const std::string& key, NameLists& t
                     {"names", names},
                     {"values", std::move(values)},
                     {"warnings", row.warnings}});
+    if (!row.perturbation.empty()) rows.back()["perturbation"] = row.perturbation;
   }
   for (const Failure& failure : outcome.failures)
     failures.push_back({{"region", failure.region}, {"message", failure.message}});

@@ -22,6 +22,7 @@ struct RegionRow {
   std::vector<std::string> names;                               // of features
   std::vector<double> values;                                   // as `names`
   std::vector<std::string> warnings;                            // sentences
+  std::string perturbation = {};                                // its name; empty: as it was read
 };
 
 struct Failure {

@@ -85,6 +85,9 @@ Result<void> WriteTables(const fs::path& out, const Tables& tables) {
   CONSILIUM_TRY(disk::ReplaceFile(out / "features.csv", tables.features));
   CONSILIUM_TRY(disk::ReplaceFile(out / "problems.csv", tables.problems));
   if (tables.patients) CONSILIUM_TRY(disk::ReplaceFile(out / "patients.csv", *tables.patients));
+  if (tables.perturbations) {
+    CONSILIUM_TRY(disk::ReplaceFile(out / "perturbations.csv", *tables.perturbations));
+  }
   return {};
 }
 
@@ -235,9 +238,9 @@ Result<RunReport> Run(const RunOptions& options,
   report.stopped = progress->done < progress->cases;
   run.complete = !report.stopped;
 
-  const auto outcomes = OutcomesOf(*list, run, *journal);
+  auto outcomes = OutcomesOf(*list, run, *journal);
   CONSILIUM_TRY(outcomes);
-  const auto tables = MakeTables(*list, *outcomes);
+  const auto tables = MakeTables(*list, std::move(*outcomes));
   CONSILIUM_TRY(tables);
   CONSILIUM_TRY(WriteTables(options.out, *tables));
   CONSILIUM_TRY(disk::ReplaceFile(options.out / kRun, ToJson(run).dump(1) + "\n"));
@@ -304,7 +307,7 @@ Result<RunReport> Merge(const std::vector<fs::path>& parts, const fs::path& out)
                   fmt::format("no shard has case {}; extract its shard again", one.id));
     outcomes.push_back({&one, std::move(found->second)});
   }
-  const auto tables = MakeTables(*list, outcomes);
+  const auto tables = MakeTables(*list, std::move(outcomes));
   CONSILIUM_TRY(tables);
   CONSILIUM_TRY(disk::MakeFolder(out));
   CONSILIUM_TRY(WriteTables(out, *tables));

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <limits>
 #include <set>
 
 #include "base/strict_yaml.h"
@@ -67,6 +68,14 @@ void Take(const YamlValue& value, std::array<double, n>& field) {
   const auto numbers = Numbers(value);
   if (numbers.size() != n) return value.Problem(fmt::format("expected {} numbers", n));
   std::copy(numbers.begin(), numbers.end(), field.begin());
+}
+
+void TakeInterpolation(const YamlValue& value, engine::Interpolation& field) {
+  using engine::Interpolation;
+  TakeWord(value, field,
+           std::array<Word<Interpolation>, 3>{{{"nearest", Interpolation::kNearest},
+                                               {"linear", Interpolation::kLinear},
+                                               {"cubic", Interpolation::kCubicSpline}}});
 }
 
 // A step or a filter is written as `name` or as `{name: {option: value}}`.
@@ -300,11 +309,7 @@ IbsiChoice ReadIbsi(const YamlValue& root) {
                        "volume_histogram", "aggregations", "images"}))
     return choice;
   Take(root["spacing_mm"], settings.resampling.spacing_mm);
-  using engine::Interpolation;
-  TakeWord(root["interpolation"], settings.resampling.interpolation,
-           std::array<Word<Interpolation>, 3>{{{"nearest", Interpolation::kNearest},
-                                               {"linear", Interpolation::kLinear},
-                                               {"cubic", Interpolation::kCubicSpline}}});
+  TakeInterpolation(root["interpolation"], settings.resampling.interpolation);
   Take(root["round"], settings.round_intensities);
   if (const auto range = root["range"]; range.present()) {
     const auto ends = range.Items();
@@ -366,6 +371,38 @@ Digest DigestOf(std::string_view text) {
   return Sha256(plain);
 }
 
+PerturbationChoice ReadPerturbations(const YamlValue& value) {
+  PerturbationChoice choice;
+  if (!value.present() || !value.AllowKeys({"seed", "noise", "rotation_deg", "translation",
+                                            "volume", "contour", "interpolation"}))
+    return choice;
+  if (const auto seed = value["seed"].Integer(0, std::numeric_limits<std::int64_t>::max()))
+    choice.seed = static_cast<std::uint64_t>(*seed);
+  Take(value["noise"], choice.noise, 1, kPerturbationsMax);
+  Take(value["contour"], choice.contour, 1, kPerturbationsMax);
+  const auto take = [&](const char* key, std::vector<double>& values, double low, double high) {
+    values = Numbers(value[key]);
+    std::set<double> different;
+    for (const double number : values) {
+      if (!(number >= low && number <= high) || !different.insert(number).second) {
+        value[key].Problem(
+            fmt::format("expected different numbers from {} to {}, found {}", low, high, number));
+      }
+    }
+  };
+  take("rotation_deg", choice.rotation_deg, -180, 180);
+  take("translation", choice.translation, -10, 10);
+  take("volume", choice.volume, -0.9, 2);
+  TakeInterpolation(value["interpolation"], choice.interpolation);
+  if (const double count = CountOf(choice); count < 2 || count > kPerturbationsMax) {
+    value.Problem(fmt::format(
+        "asks for {} perturbations of each region (the product of all lists, of 'translation' to "
+        "the third power); expected 2 to {}",
+        count, kPerturbationsMax));
+  }
+  return choice;
+}
+
 bool IsParameterFile(const YamlValue& root) {
   for (const char* key : {"imageType", "featureClass", "setting", "voxelSetting"}) {
     if (root[key].present()) return true;
@@ -395,8 +432,8 @@ Result<Settings> ReadSettings(std::string_view text, const std::string& name) {
   const YamlValue root = document->root();
   Settings settings;
   settings.digest = DigestOf(text);
-  root.AllowKeys(
-      {"format", "preprocessing", "quality", "semantic", "pyradiomics", "ibsi", "label"});
+  root.AllowKeys({"format", "preprocessing", "quality", "semantic", "perturb", "pyradiomics",
+                  "ibsi", "label"});
   (void)root.Required("format", "the version of this kind of file; now 1").Integer(1, 1);
   Take(root["label"], settings.label, 1, 999'999'999);
   if (const auto steps = root["preprocessing"]; steps.present()) {
@@ -420,6 +457,7 @@ Result<Settings> ReadSettings(std::string_view text, const std::string& name) {
       Take(semantic["fat_threshold"], settings.semantic->fat_threshold);
     }
   }
+  settings.perturb = ReadPerturbations(root["perturb"]);
   const auto pyradiomics = root["pyradiomics"], ibsi = root["ibsi"];
   if (pyradiomics.present() == ibsi.present())
     root.Problem("has one dialect: either 'pyradiomics' or 'ibsi'");

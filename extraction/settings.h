@@ -1,8 +1,9 @@
 // What is done to an image before features, and which features are taken: one file.
 //
 // Either a PyRadiomics parameter file as it is, or one of ours: steps before features, what a
-// plausible region is, and one dialect: `pyradiomics` (a parameter file's content) or `ibsi`. Every
-// key is understood or refused with its place. Format: docs/formats/extraction.md.
+// plausible region is, how regions are perturbed to see what is stable, and one dialect:
+// `pyradiomics` (a parameter file's content) or `ibsi`. Every key is understood or refused with its
+// place. Format: docs/formats/extraction.md.
 #pragma once
 
 #include <optional>
@@ -22,6 +23,7 @@
 #include "engine/mask_quality.h"
 #include "engine/pyradiomics.h"
 #include "engine/semantic.h"
+#include "extraction/perturbation.h"
 
 namespace consilium::extraction {
 
@@ -62,6 +64,7 @@ struct Settings {
   engine::PlausibleRegion plausible;
   std::optional<engine::SemanticOptions> semantic;  // also what a reader would measure
   std::variant<engine::PyradiomicsSettings, IbsiChoice> dialect;
+  PerturbationChoice perturb;      // of every region, besides the region itself
   int label = 1;                   // of a label map, where a case names none
   Digest digest;                   // of the file's bytes, lines ending with LF
   std::vector<std::string> notes;  // what people should know, in sentences

@@ -1,8 +1,10 @@
 #include "extraction/table.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
+#include <iterator>
 #include <map>
 #include <set>
 
@@ -20,6 +22,7 @@ class Columns {
     return place->second;
   }
   [[nodiscard]] const std::vector<std::string>& names() const { return names_; }
+  [[nodiscard]] bool Has(const std::string& name) const { return place_.contains(name); }
 
  private:
   std::map<std::string, std::size_t> place_;
@@ -37,28 +40,36 @@ std::vector<std::size_t> FacetsInUse(const CaseList& list) {
 }
 
 std::string FeatureTable(const CaseList& list, const std::vector<CaseOutcome>& outcomes,
-                         const std::vector<std::size_t>& facets) {
+                         const std::vector<std::size_t>& facets, bool perturbed = false) {
   Columns provenance, features;
+  bool ends = false;  // is there the column that ends the provenance?
   for (const auto& [of, outcome] : outcomes) {
     for (const RegionRow& row : outcome.rows) {
-      for (const auto& [name, text] : row.provenance) provenance.Add(name);
+      for (const auto& [name, text] : row.provenance) {
+        ends = ends || name == kBeforeFeatures;
+        if (name != kBeforeFeatures) provenance.Add(name);
+      }
       for (const auto& name : row.names) features.Add(name);
     }
   }
+  if (ends) provenance.Add(kBeforeFeatures);
   CsvWriter csv;
   csv.Cell("id").Cell("patient");
   for (const std::size_t facet : facets) csv.Cell(kFacets[facet]);
   csv.Cell("region");
+  if (perturbed) csv.Cell(kPerturbation);
   for (const auto* names : {&list.variables, &provenance.names(), &features.names()}) {
     for (const auto& name : *names) csv.Cell(name);
   }
   csv.EndRow();
   for (const auto& [of, outcome] : outcomes) {
     for (const RegionRow& row : outcome.rows) {
-      csv.Cell(outcome.rows.size() == 1 ? of->id : fmt::format("{}/{}", of->id, row.region));
+      csv.Cell(perturbed || outcome.rows.size() == 1 ? of->id
+                                                     : fmt::format("{}/{}", of->id, row.region));
       csv.Cell(of->patient);
       for (const std::size_t facet : facets) csv.Cell(of->facets[facet]);
       csv.Cell(row.region);
+      if (perturbed) csv.Cell(row.perturbation);
       for (const auto& value : of->variables) csv.Cell(value);
       std::vector<std::string> cells(provenance.names().size());
       for (const auto& [name, text] : row.provenance) cells[provenance.Add(name)] = text;
@@ -130,7 +141,7 @@ class PatientTable {
   }
 
  private:
-  static constexpr std::size_t kTime = 3;
+  static constexpr std::size_t kNamed = 3, kTime = 5;  // in kFacets: the first told with its name
   struct Patient {
     std::string first_id;
     const std::vector<std::string>* variables = nullptr;
@@ -171,7 +182,8 @@ class PatientTable {
   Result<void> AddRow(const Case& of, const RegionRow& row, Patient& patient) {
     std::string prefix;
     for (std::size_t i = 0; i < kTime; ++i) {
-      if (!of.facets[i].empty()) prefix += of.facets[i] + "_";
+      if (of.facets[i].empty()) continue;
+      prefix += (i < kNamed ? "" : fmt::format("{}-", kFacets[i])) + of.facets[i] + "_";
     }
     if (several_regions_) prefix += row.region + "_";
     const std::string& time = of.facets[kTime];
@@ -180,8 +192,8 @@ class PatientTable {
     if (!is_new) {
       return Fail(ErrorCode::kInvalidArgument,
                   fmt::format("cases {} and {} are images of one patient that nothing tells apart; "
-                              "fill in one of the columns sequence, level, lesion, time",
-                              image->second, of.id));
+                              "fill in one of the columns {}",
+                              image->second, of.id, fmt::join(kFacets, ", ")));
     }
     for (std::size_t i = 0; i < row.names.size(); ++i) {
       const std::string name = when + prefix + row.names[i];
@@ -218,14 +230,31 @@ class PatientTable {
   Columns columns_;
 };
 
+// Takes the rows of perturbed regions out of `outcomes`.
+std::vector<CaseOutcome> PerturbedOf(std::vector<CaseOutcome>& outcomes) {
+  std::vector<CaseOutcome> perturbed;
+  for (auto& [of, outcome] : outcomes) {
+    auto& rows = outcome.rows;
+    const auto from = std::stable_partition(
+        rows.begin(), rows.end(), [](const RegionRow& row) { return row.perturbation.empty(); });
+    if (from == rows.end()) continue;
+    perturbed.push_back(
+        {of, {{std::make_move_iterator(from), std::make_move_iterator(rows.end())}, {}}});
+    rows.erase(from, rows.end());
+  }
+  return perturbed;
+}
+
 }  // namespace
 
-Result<Tables> MakeTables(const CaseList& list, const std::vector<CaseOutcome>& outcomes) {
+Result<Tables> MakeTables(const CaseList& list, std::vector<CaseOutcome> outcomes) {
   Tables tables;
   const auto facets = FacetsInUse(list);
   std::set<std::string> patients;
   bool several = false;
   for (const Case& one : list.cases) several = !patients.insert(one.patient).second || several;
+  if (const auto perturbed = PerturbedOf(outcomes); !perturbed.empty())
+    tables.perturbations = FeatureTable(list, perturbed, facets, true);
   tables.features = FeatureTable(list, outcomes, facets);
   tables.problems = ProblemTable(outcomes, tables.problem_count);
   for (const auto& [of, outcome] : outcomes) tables.row_count += outcome.rows.size();

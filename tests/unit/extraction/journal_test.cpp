@@ -18,6 +18,8 @@ Outcome SomeOutcome(double value) {
                           {"a", "b", "c", "d"},
                           {value, std::nan(""), std::numeric_limits<double>::infinity(), 0.1},
                           {"a warning"}});
+  outcome.rows.push_back(outcome.rows.front());
+  outcome.rows.back().perturbation = "R-6";
   outcome.failures.push_back({"2", "is empty"});
   return outcome;
 }
@@ -43,6 +45,8 @@ TEST(Journal, WhatWasAppendedIsReadBackAfterReopening) {
   EXPECT_EQ(row.values[0], 1.0 / 3);
   EXPECT_TRUE(std::isnan(row.values[1]));
   EXPECT_EQ(row.values[2], std::numeric_limits<double>::infinity());
+  EXPECT_EQ(row.perturbation, "");
+  EXPECT_EQ(first->rows.at(1).perturbation, "R-6");
   EXPECT_EQ(first->failures.at(0).message, "is empty");
   EXPECT_EQ(journal->Read("k2")->rows.at(0).values[0], -2e-300);
   EXPECT_EQ(journal->Read("k3").error().code, ErrorCode::kNotFound);

@@ -66,6 +66,54 @@ TEST(Tables, APatientsImagesBecomeColumnsAndLaterOnesDifferences) {
   EXPECT_EQ(cell(1, "age"), "50");
 }
 
+TEST(Tables, PerturbedRegionsHaveATableOfTheirOwn) {
+  const CaseList list = ListOf("a,i,m,A,,,61\nb,i,m,B,,,58\n");
+  std::vector<CaseOutcome> outcomes;
+  for (const Case& one : list.cases) {
+    Outcome outcome{{Row("1", {1, 2}), Row("1", {3, 4}), Row("1", {5, 6})}, {}};
+    outcome.rows[1].perturbation = "R-6";
+    outcome.rows[2].perturbation = "R6";
+    outcomes.push_back({&one, std::move(outcome)});
+  }
+  const auto tables = MakeTables(list, outcomes);
+  ASSERT_TRUE(tables.has_value()) << tables.error().message;
+  EXPECT_EQ(tables->features,
+            "id,patient,region,age,spacing_mm,f,g\na,A,1,61,1 1 3,1,2\nb,B,1,58,1 1 3,1,2\n");
+  EXPECT_EQ(tables->perturbations,
+            "id,patient,region,perturbation,age,spacing_mm,f,g\n"
+            "a,A,1,R-6,61,1 1 3,3,4\na,A,1,R6,61,1 1 3,5,6\n"
+            "b,B,1,R-6,58,1 1 3,3,4\nb,B,1,R6,58,1 1 3,5,6\n");
+  EXPECT_EQ(tables->row_count, 2U);
+}
+
+TEST(Tables, FeaturesStandBehindTheProvenanceOfAllRows) {
+  const CaseList list = ListOf("a,i,m,,,,61\nb,i,m,,,,58\n");
+  RegionRow file = Row("1", {1, 2}), series = Row("1", {3, 4});
+  file.provenance = {{"spacing_mm", "1"}, {kBeforeFeatures, "9"}};
+  series.provenance = {{"spacing_mm", "1"}, {"field_strength_t", "3"}, {kBeforeFeatures, "8"}};
+  const auto tables =
+      MakeTables(list, {{&list.cases[0], {{file}, {}}}, {&list.cases[1], {{series}, {}}}});
+  ASSERT_TRUE(tables.has_value()) << tables.error().message;
+  EXPECT_EQ(tables->features,
+            "id,patient,region,age,spacing_mm,field_strength_t,voxels_of_intensities,f,g\n"
+            "a,a,1,61,1,,9,1,2\nb,b,1,58,1,3,8,3,4\n");
+}
+
+TEST(Tables, RatersAndScansAreToldWithTheirNames) {
+  const auto list = ReadCaseList(
+      "id,image,mask,patient,sequence,rater,scan\n"
+      "a,i,m,A,T1,anna,1\nb,i,m,A,T1,bea,1\nc,i,m,A,T1,anna,2\n",
+      "c", ".");
+  ASSERT_TRUE(list.has_value()) << list.error().message;
+  std::vector<CaseOutcome> outcomes;
+  for (const Case& one : list->cases) outcomes.push_back({&one, {{Row("1", {1, 2})}, {}}});
+  const auto tables = MakeTables(*list, outcomes);
+  ASSERT_TRUE(tables.has_value()) << tables.error().message;
+  EXPECT_EQ(tables->patients->substr(0, tables->patients->find('\n')),
+            "patient,T1_rater-anna_scan-1_f,T1_rater-anna_scan-1_g,T1_rater-bea_scan-1_f,"
+            "T1_rater-bea_scan-1_g,T1_rater-anna_scan-2_f,T1_rater-anna_scan-2_g");
+}
+
 TEST(Tables, ImagesOfAPatientThatNothingTellsApartAreRefused) {
   const CaseList twins = ListOf("a1,i,m,A,T1,,61\na2,i,m,A,T1,,61\n");
   std::vector<CaseOutcome> outcomes;
