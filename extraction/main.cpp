@@ -20,6 +20,7 @@
 #include "extraction/phantom.h"
 #include "extraction/run.h"
 #include "extraction/settings.h"
+#include "extraction/stability_command.h"
 #include "extraction/worker.h"
 #include "program/program.h"
 #include "program/progress.h"
@@ -51,8 +52,8 @@ constexpr const char* kAbout =
     "Features of images and masks, one row a region.\n"
     "\n"
     "CASES is a CSV table with columns id, image, mask and, if wanted, label or roi, patient,\n"
-    "sequence, level, lesion, time; all others are carried through. SETTINGS is a PyRadiomics\n"
-    "parameter file as it is, or one of ours (docs/formats/extraction.md).\n";
+    "sequence, level, lesion, rater, scan, time; all others are carried through. SETTINGS is a\n"
+    "PyRadiomics parameter file as it is, or one of ours (docs/formats/extraction.md).\n";
 
 struct Arguments {
   std::string cases, settings, out, shard = "1/1";
@@ -304,6 +305,8 @@ int Main(int argc, char** argv) {
   landmarks->add_option("--combine", arguments.parts, "Files that other hospitals' runs printed");
   landmarks->add_flag("--within-region", arguments.within_region,
                       "Of the first region instead of what is brighter than the mean");
+  StabilityCommand stability;
+  CLI::App* stable = stability.AddTo(app);
   CLI::App* worker = app.add_subcommand("worker")->group("");  // started by the run itself
   worker->add_option("--settings", arguments.settings)->required();
 
@@ -314,6 +317,10 @@ int Main(int argc, char** argv) {
   if (*landmarks) return Landmarks(arguments);
   if (*phantom) return ShowPhantom(arguments);
   if (*worker) return Work(arguments);
+  if (*stable) {
+    const auto done = stability.Do(arguments.json);
+    return done ? kOk : Told(arguments, done.error());
+  }
   for (const auto& [value, name] :
        {std::pair{&arguments.cases, "CASES"}, std::pair{&arguments.settings, "--settings"},
         std::pair{&arguments.out, "--out"}}) {

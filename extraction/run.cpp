@@ -14,6 +14,7 @@
 #include "engine/version.h"
 #include "extraction/case_list.h"
 #include "extraction/journal.h"
+#include "extraction/stability.h"
 #include "extraction/table.h"
 #include "extraction/worker.h"
 #include "extraction/worker_pool.h"
@@ -85,10 +86,12 @@ Result<void> WriteTables(const fs::path& out, const Tables& tables) {
   CONSILIUM_TRY(disk::ReplaceFile(out / "features.csv", tables.features));
   CONSILIUM_TRY(disk::ReplaceFile(out / "problems.csv", tables.problems));
   if (tables.patients) CONSILIUM_TRY(disk::ReplaceFile(out / "patients.csv", *tables.patients));
-  if (tables.perturbations) {
-    CONSILIUM_TRY(disk::ReplaceFile(out / "perturbations.csv", *tables.perturbations));
-  }
-  return {};
+  if (!tables.perturbations) return {};
+  CONSILIUM_TRY(disk::ReplaceFile(out / "perturbations.csv", *tables.perturbations));
+  const auto stability =
+      MeasureStability(*tables.perturbations, "perturbations.csv", {kPerturbation, {}});
+  CONSILIUM_TRY(stability);
+  return disk::ReplaceFile(out / "stability.csv", ToCsv(*stability));
 }
 
 // What the journal and the run file have of these cases, in the order of the list.
@@ -249,6 +252,16 @@ Result<RunReport> Run(const RunOptions& options,
   return report;
 }
 
+Result<RunSource> SourceOf(const fs::path& out) {
+  const auto run = ReadRunFile(out / kRun);
+  CONSILIUM_TRY(run);
+  const auto cases = disk::ReadFile(out / kCases);
+  CONSILIUM_TRY(cases);
+  auto list = ReadCaseList(*cases, (out / kCases).string(), run->folder);
+  CONSILIUM_TRY(list);
+  return RunSource{std::move(*list), out / kSettings};
+}
+
 Result<RunReport> Merge(const std::vector<fs::path>& parts, const fs::path& out) {
   Problems problems;
   std::vector<RunFile> runs;
@@ -285,33 +298,32 @@ Result<RunReport> Merge(const std::vector<fs::path>& parts, const fs::path& out)
   }
   if (!problems.empty()) return tl::unexpected(Combine(problems));
 
-  const auto cases = disk::ReadFile(parts.front() / kCases);
-  CONSILIUM_TRY(cases);
-  const auto list = ReadCaseList(*cases, (parts.front() / kCases).string(), runs.front().folder);
-  CONSILIUM_TRY(list);
+  const auto source = SourceOf(parts.front());
+  CONSILIUM_TRY(source);
+  const CaseList& list = source->list;
   RunReport report;
   std::map<std::string, Outcome> by_id;
   for (std::size_t i = 0; i < parts.size(); ++i) {
     const auto journal = Journal::Open(parts[i] / kJournal);
     CONSILIUM_TRY(journal);
-    auto outcomes = OutcomesOf(*list, runs[i], *journal);
+    auto outcomes = OutcomesOf(list, runs[i], *journal);
     CONSILIUM_TRY(outcomes);
     report.progress.failed += runs[i].failures.size();
     for (auto& [of, outcome] : *outcomes) by_id[of->id] = std::move(outcome);
   }
   std::vector<CaseOutcome> outcomes;
-  for (const Case& one : list->cases) {
+  for (const Case& one : list.cases) {
     const auto found = by_id.find(one.id);
     if (found == by_id.end())
       return Fail(ErrorCode::kDataLoss,
                   fmt::format("no shard has case {}; extract its shard again", one.id));
     outcomes.push_back({&one, std::move(found->second)});
   }
-  const auto tables = MakeTables(*list, std::move(outcomes));
+  const auto tables = MakeTables(list, std::move(outcomes));
   CONSILIUM_TRY(tables);
   CONSILIUM_TRY(disk::MakeFolder(out));
   CONSILIUM_TRY(WriteTables(out, *tables));
-  report.progress.cases = report.progress.done = list->cases.size();
+  report.progress.cases = report.progress.done = list.cases.size();
   report.rows = tables->row_count;
   report.problems = tables->problem_count;
   return report;

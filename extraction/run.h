@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "extraction/case_list.h"
 
 namespace consilium::extraction {
 
@@ -55,6 +56,14 @@ struct RunReport {
 [[nodiscard]] Result<RunReport> Run(const RunOptions& options,
                                     const std::function<void(const Progress&)>& on_progress,
                                     const std::function<bool()>& stopped);
+
+// The list that a run's folder was made of, and where the folder keeps its settings. Errors: those
+// of files; kDataLoss (the folder's run.json is damaged).
+struct RunSource {
+  CaseList list;
+  std::filesystem::path settings;
+};
+[[nodiscard]] Result<RunSource> SourceOf(const std::filesystem::path& out);
 
 // The tables of all shards of one list as one. Errors: kInvalidArgument (other lists, settings or
 // engines; a shard is missing, there twice, or was not finished: names each).

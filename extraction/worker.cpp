@@ -9,34 +9,58 @@
 #include "base/digest.h"
 #include "extraction/extract_case.h"
 #include "extraction/outcome.h"
+#include "extraction/rater_agreement.h"
 
 namespace consilium::extraction {
 namespace {
 
 using Json = nlohmann::ordered_json;
 
-Result<Case> CaseOf(const std::string& line) {
+Case CaseOf(const Json& json) {
+  Case one;
+  json.at("id").get_to(one.id);
+  one.image = json.at("image").get<std::string>();
+  one.mask = json.at("mask").get<std::string>();
+  json.at("series").get_to(one.series);
+  json.at("labels").get_to(one.labels);
+  json.at("rois").get_to(one.rois);
+  return one;
+}
+
+// A case, or several of one image.
+struct Request {
+  bool compare = false;
+  std::vector<Case> cases;
+};
+Result<Request> ParseRequest(const std::string& line) {
   try {
     const Json json = Json::parse(line);
-    Case one;
-    json.at("id").get_to(one.id);
-    one.image = json.at("image").get<std::string>();
-    one.mask = json.at("mask").get<std::string>();
-    json.at("series").get_to(one.series);
-    json.at("labels").get_to(one.labels);
-    json.at("rois").get_to(one.rois);
-    return one;
+    Request request{json.is_array(), {}};
+    for (const Json& one : request.compare ? json : Json::array({json}))
+      request.cases.push_back(CaseOf(one));
+    return request;
   } catch (const Json::exception&) {
     return Fail(ErrorCode::kInternal, "a worker was asked for something that is no case");
   }
 }
 
+Json ToJson(const Case& one) {
+  return {{"id", one.id},         {"image", one.image.string()}, {"mask", one.mask.string()},
+          {"series", one.series}, {"labels", one.labels},        {"rois", one.rois}};
+}
+
+std::string Line(const Json& json) {
+  return json.dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
 }  // namespace
 
-std::string RequestOf(const Case& one) {
-  return Json{{"id", one.id},         {"image", one.image.string()}, {"mask", one.mask.string()},
-              {"series", one.series}, {"labels", one.labels},        {"rois", one.rois}}
-      .dump(-1, ' ', false, Json::error_handler_t::replace);
+std::string RequestOf(const Case& one) { return Line(ToJson(one)); }
+
+std::string RequestOf(const std::vector<Case>& raters) {
+  Json all = Json::array();
+  for (const Case& one : raters) all.push_back(ToJson(one));
+  return Line(all);
 }
 
 std::optional<std::string> KeyAsked(std::string_view line) {
@@ -47,17 +71,22 @@ std::optional<std::string> KeyAsked(std::string_view line) {
 
 Result<void> Serve(std::istream& in, std::ostream& out, const Settings& settings) {
   for (std::string line; std::getline(in, line);) {
-    const auto one = CaseOf(line);
-    CONSILIUM_TRY(one);
+    const auto request = ParseRequest(line);
+    CONSILIUM_TRY(request);
+    if (request->compare) {
+      out << ToLine(CompareMasks(request->cases, settings.label)) << kReady << std::endl;
+      continue;
+    }
+    const Case& one = request->cases.front();
     NameLists told;
-    const auto key = KeyOf(*one, settings);
+    const auto key = KeyOf(one, settings);
     if (!key) {
       out << ToLines({{}, {{"", key.error().message}}}, "", told);
     } else {
       const std::string name = Hex(key->key);
       out << "known? " << name << std::endl;
       std::getline(in, line);
-      if (line == kGoOn) out << ToLines(ExtractCase(*one, *key, settings), name, told);
+      if (line == kGoOn) out << ToLines(ExtractCase(one, *key, settings), name, told);
     }
     out << kReady << std::endl;
   }

@@ -1,0 +1,286 @@
+// `consilium-extract` on repeated measurements, run as a hospital runs it.
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+#include <stdlib.h>
+
+#include <cmath>
+#include <cstdlib>
+#include <filesystem>
+#include <map>
+#include <sstream>
+#include <string>
+
+#include "base/csv.h"
+#include "base/rng.h"
+#include "tests/support/reference_data.h"
+#include "tests/support/scratch_folder.h"
+
+namespace consilium::extraction {
+namespace {
+
+namespace fs = std::filesystem;
+using testing_support::Number;
+using testing_support::ReadShared;
+using testing_support::ScratchFolder;
+
+// What the commands print, in the scratch folder; they must succeed.
+std::string Done(const ScratchFolder& folder, const std::string& commands, int expected = 0) {
+  folder.Write("commands", "set -eu\ncd '" + folder.path().string() + "'\nexport PATH='" +
+                               fs::path(CONSILIUM_EXTRACT_BINARY).parent_path().string() +
+                               "':\"$PATH\"\n" + commands);
+  const std::string line =
+      fmt::format("/bin/sh '{0}/commands' >'{0}/printed' 2>&1", folder.path().string());
+  const int status = std::system(line.c_str());
+  EXPECT_EQ(WEXITSTATUS(status), expected) << commands << folder.Read("printed");
+  return folder.Read("printed");
+}
+
+CsvTable Table(const ScratchFolder& folder, const std::string& name) {
+  auto table = ParseCsv(folder.Read(name), name);
+  EXPECT_TRUE(table.has_value()) << (table ? "" : table.error().message);
+  return table ? std::move(*table) : CsvTable();
+}
+std::string Cell(const CsvTable& table, std::size_t row, const std::string& column) {
+  const auto at = table.Column(column);
+  EXPECT_TRUE(at.has_value()) << column;
+  return at ? std::string(table.Cell(row, *at)) : "";
+}
+
+// ---- images of a patient: a textured ellipsoid, a little other in each scan, by each rater
+constexpr int kSize[] = {18, 16, 12};
+
+template <typename Value>
+void WriteVolume(const ScratchFolder& folder, const std::string& name, const Value& value) {
+  std::string text = fmt::format(
+      "NRRD0004\ntype: short\ndimension: 3\nspace: left-posterior-superior\nsizes: {} {} {}\n"
+      "space directions: (0.9,0,0) (0,1.1,0) (0,0,2.5)\nkinds: domain domain domain\n"
+      "encoding: ascii\nspace origin: (-20,31,7)\n\n",
+      kSize[0], kSize[1], kSize[2]);
+  for (int z = 0; z < kSize[2]; ++z) {
+    for (int y = 0; y < kSize[1]; ++y) {
+      for (int x = 0; x < kSize[0]; ++x) text += fmt::format("{} ", value(x, y, z));
+      text += "\n";
+    }
+  }
+  folder.Write(name, text);
+}
+
+void WriteImage(const ScratchFolder& folder, const std::string& name, int patient, int scan) {
+  Rng texture(1, "texture", static_cast<std::uint64_t>(patient)),
+      noise(1, "noise", static_cast<std::uint64_t>(10 * patient + scan));
+  WriteVolume(folder, name, [&](int x, int y, int z) {
+    const double wave = std::abs((x + y + z) % (4 + patient) - 2.0);
+    return std::lround(300 + 20 * patient + (10 + patient) * wave + 15 * texture.Normal() +
+                       5 * noise.Normal());
+  });
+}
+
+// A larger radius along x for a later rater.
+void WriteMask(const ScratchFolder& folder, const std::string& name, int patient, int rater) {
+  WriteVolume(folder, name, [&](int x, int y, int z) {
+    const double a = (x - 8.5) / (4.0 + patient * 0.3 + rater), b = (y - 7.5) / 5.0,
+                 c = (z - 5.5) / 4.0;
+    return a * a + b * b + c * c <= 1 ? 1 : 0;
+  });
+}
+
+constexpr const char* kFirstOrder =
+    "pyradiomics:\n  featureClass: {firstorder: [Mean, Variance], shape: [MeshVolume]}\n";
+
+TEST(StabilityOfAProgram, TestAndRetestAreOneSubject) {
+  const ScratchFolder folder;
+  std::string cases = "id,patient,scan,image,mask\n";
+  for (int patient = 1; patient <= 6; ++patient) {
+    WriteMask(folder, fmt::format("m{}.nrrd", patient), patient, 0);
+    for (int scan = 1; scan <= 2; ++scan) {
+      const std::string id = fmt::format("{}-{}", patient, scan);
+      WriteImage(folder, id + ".nrrd", patient, scan);
+      cases += fmt::format("{0},P{1},{2},{0}.nrrd,m{1}.nrrd\n", id, patient, scan);
+    }
+  }
+  folder.Write("cases.csv", cases);
+  folder.Write("settings.yaml", std::string("format: 1\n") + kFirstOrder);
+  Done(folder,
+       "consilium-extract cases.csv --settings settings.yaml --out run --jobs 2\n"
+       "consilium-extract stability run --design test-retest --keep 'icc31>=0.75' --out out\n"
+       "consilium-extract stability run/features.csv --design test-retest --out again\n"
+       "cmp out/stability.csv again/stability.csv\n");
+  const CsvTable table = Table(folder, "out/stability.csv");
+  ASSERT_EQ(table.row_count(), 3U);
+  for (std::size_t row = 0; row < 3; ++row) {
+    EXPECT_EQ(Cell(table, row, "patients"), "6");
+    EXPECT_EQ(Cell(table, row, "repeats"), "1;2");
+  }
+  // The mask is the same in both scans; the mean differs by noise alone.
+  const std::map<std::string, std::size_t> row_of = {{Cell(table, 0, "feature"), 0},
+                                                     {Cell(table, 1, "feature"), 1},
+                                                     {Cell(table, 2, "feature"), 2}};
+  EXPECT_EQ(Number(table, row_of.at("original_shape_MeshVolume"), "icc31"), 1);
+  const double icc = Number(table, row_of.at("original_firstorder_Mean"), "icc31");
+  EXPECT_GT(icc, 0.99);
+  EXPECT_LT(icc, 1);
+  EXPECT_NE(folder.Read("out/stable.txt").find("original_firstorder_Mean\n"), std::string::npos);
+  EXPECT_NE(folder.Read("out/features.yaml").find("- \"original_firstorder_Mean\"\n"),
+            std::string::npos);
+  // Patients' images in one row, told apart by their scan.
+  EXPECT_TRUE(Table(folder, "run/patients.csv").Column("scan-2_original_firstorder_Mean"));
+  EXPECT_NE(Done(folder, "consilium-extract stability run --design raters --out none\n", 3)
+                .find("no column 'rater'"),
+            std::string::npos);
+}
+
+TEST(StabilityOfAProgram, MasksOfRatersAreComparedAgain) {
+  const ScratchFolder folder;
+  std::string cases = "id,patient,rater,image,mask\n";
+  for (int patient = 1; patient <= 5; ++patient) {
+    WriteImage(folder, fmt::format("{}.nrrd", patient), patient, 1);
+    for (int rater = 0; rater < 3; ++rater) {
+      const std::string id = fmt::format("{}-{}", patient, rater);
+      WriteMask(folder, id + "-m.nrrd", patient, rater);
+      cases += fmt::format("{0},P{1},r{2},{1}.nrrd,{0}-m.nrrd\n", id, patient, rater);
+    }
+  }
+  fs::remove(folder.path() / "5-2-m.nrrd");
+  folder.Write("cases.csv", cases);
+  folder.Write("settings.yaml", std::string("format: 1\n") + kFirstOrder);
+  Done(folder, "consilium-extract cases.csv --settings settings.yaml --out run\n", 1);
+  Done(folder, "consilium-extract stability run --design raters --out out --jobs 2\n");
+  const CsvTable masks = Table(folder, "out/mask_agreement.csv");
+  ASSERT_EQ(masks.row_count(), 15U);
+  for (std::size_t row = 0; row < 15; ++row) {
+    const bool missing = row == 13 || row == 14;  // of P5 with r2
+    EXPECT_EQ(Cell(masks, row, "problem").empty(), !missing);
+    if (missing) continue;
+    // Overlap of two voxelized ellipsoids, one within the other, counted here.
+    const int patient = static_cast<int>(row) / 3 + 1;
+    const int first = Cell(masks, row, "rater_1")[1] - '0',
+              second = Cell(masks, row, "rater_2")[1] - '0';
+    EXPECT_LT(first, second);
+    std::map<int, double> voxels;
+    for (const int rater : {first, second}) {
+      std::istringstream text(folder.Read(fmt::format("{}-{}-m.nrrd", patient, rater)));
+      for (std::string line; std::getline(text, line) && !line.empty();) continue;
+      for (int inside = 0; text >> inside;) voxels[rater] += inside;
+    }
+    EXPECT_DOUBLE_EQ(Number(masks, row, "dice"),
+                     2 * voxels[first] / (voxels[first] + voxels[second]));
+    EXPECT_GT(Number(masks, row, "hausdorff_95_mm"), 0);
+    EXPECT_LE(Number(masks, row, "hausdorff_95_mm"), 0.9 * (second - first) + 1.1);
+    EXPECT_LT(Number(masks, row, "mean_surface_mm"), Number(masks, row, "hausdorff_95_mm"));
+  }
+  const CsvTable table = Table(folder, "out/stability.csv");
+  EXPECT_EQ(Cell(table, 0, "k"), "3");
+  EXPECT_EQ(Cell(table, 0, "patients"), "4");  // and so without sums
+  EXPECT_EQ(Cell(table, 0, "left_out"), "1");
+  EXPECT_EQ(Cell(table, 0, "sum_squares"), "");
+}
+
+TEST(StabilityOfAProgram, PerturbationsRepeatBitByBitAndFollowTheSeed) {
+  const ScratchFolder folder;
+  std::string cases = "id,image,mask\n";
+  for (int patient = 1; patient <= 5; ++patient) {
+    WriteImage(folder, fmt::format("{}.nrrd", patient), patient, 1);
+    WriteMask(folder, fmt::format("{}-m.nrrd", patient), patient, 0);
+    cases += fmt::format("P{0},{0}.nrrd,{0}-m.nrrd\n", patient);
+  }
+  folder.Write("cases.csv", cases);
+  folder.Write("plain.yaml", std::string("format: 1\n") + kFirstOrder);
+  const auto settings = [](int seed) {
+    return fmt::format(
+        "format: 1\nperturb: {{seed: {}, noise: 1, rotation_deg: [-6, 6], translation: [0.25], "
+        "volume: [-0.1, 0.1], contour: 1}}\n{}",
+        seed, kFirstOrder);
+  };
+  folder.Write("one.yaml", settings(1));
+  folder.Write("two.yaml", settings(2));
+  Done(folder,
+       "consilium-extract cases.csv --settings plain.yaml --out plain\n"
+       "consilium-extract cases.csv --settings one.yaml --out one --jobs 1\n"
+       "consilium-extract cases.csv --settings one.yaml --out same --jobs 3\n"
+       "cmp one/perturbations.csv same/perturbations.csv\n"
+       "cmp one/stability.csv same/stability.csv\n"
+       // Other settings are another key: nothing of `same` is known.
+       "consilium-extract --json cases.csv --settings two.yaml --out same | grep '\"known\":0'\n"
+       "consilium-extract --json cases.csv --settings two.yaml --out same | grep '\"known\":5'\n"
+       "! cmp -s one/perturbations.csv same/perturbations.csv\n"
+       "for i in 1 2 3; do\n"
+       "  consilium-extract cases.csv --settings one.yaml --shard $i/3 --out part$i\n"
+       "done\n"
+       "consilium-extract merge part1 part2 part3 --out whole\n"
+       "cmp one/perturbations.csv whole/perturbations.csv\n"
+       "cmp one/stability.csv whole/stability.csv\n"
+       "consilium-extract stability one --design perturbations --keep 'icc11>=0.9' --out again\n"
+       "cmp one/stability.csv again/stability.csv\n");
+  const CsvTable perturbed = Table(folder, "one/perturbations.csv"),
+                 table = Table(folder, "one/stability.csv"),
+                 once = Table(folder, "one/features.csv"),
+                 plain = Table(folder, "plain/features.csv");
+  ASSERT_EQ(perturbed.row_count(), 20U);
+  EXPECT_EQ(Cell(perturbed, 0, "perturbation"), "N1 R-6 T0.25/0.25/0.25 V-0.1 C1");
+  ASSERT_EQ(table.row_count(), 3U);
+  EXPECT_EQ(Cell(table, 0, "k"), "4");
+  EXPECT_EQ(Cell(table, 0, "n"), "5");
+  for (std::size_t row = 0; row < 3; ++row) {
+    EXPECT_GT(Number(table, row, "icc11"), 0);
+    EXPECT_LT(Number(table, row, "icc11"), 1);
+  }
+  // The regions themselves are what they are without perturbations.
+  for (const char* feature : {"original_firstorder_Mean", "original_shape_MeshVolume"}) {
+    for (std::size_t row = 0; row < 5; ++row)
+      EXPECT_EQ(Cell(once, row, feature), Cell(plain, row, feature));
+  }
+}
+
+TEST(StabilityOfAProgram, PublishedCasesArePerturbed) {
+  const std::string data = "reference/radiomics/data/pyradiomics/";
+  CONSILIUM_NEEDS_SHARED(data);
+  const ScratchFolder folder;
+  std::string cases = "id,image,mask\n";
+  for (const char* name : {"brain1", "brain2", "breast1"})
+    cases += fmt::format("{0},{1}{0}_image.nrrd,{1}{0}_label.nrrd\n", name,
+                         testing_support::Shared(data));
+  folder.Write("cases.csv", cases);
+  folder.Write("settings.yaml",
+               "format: 1\nperturb: {rotation_deg: [-4, 4], volume: [-0.1, 0.1]}\n"
+               "pyradiomics:\n  featureClass: {firstorder: null, shape: null}\n");
+  Done(folder, "consilium-extract cases.csv --settings settings.yaml --out run\n");
+  const CsvTable table = Table(folder, "run/stability.csv");
+  EXPECT_GT(table.row_count(), 30U);
+  for (std::size_t row = 0; row < table.row_count(); ++row) {
+    if (Cell(table, row, "feature") != "original_shape_VoxelVolume") continue;
+    EXPECT_EQ(Cell(table, row, "n"), "3");
+    EXPECT_GT(Number(table, row, "icc11"), 0.9);  // volumes differ by far more than a tenth
+    EXPECT_LT(Number(table, row, "icc11"), 1);
+  }
+}
+
+// ---- the page that explains it
+TEST(StabilityPage, DoesWhatItShows) {
+  const ScratchFolder folder;
+  std::ifstream page(fs::path(CONSILIUM_SOURCE_DIR) / "docs/formats/stability.md");
+  std::string block, commands, expected, info;
+  bool inside = false;
+  for (std::string line; std::getline(page, line);) {
+    if (!line.starts_with("```")) {
+      if (inside) block += line + "\n";
+      continue;
+    }
+    if (!inside) {
+      info = line.substr(3);
+      block.clear();
+    } else if (info == "sh") {
+      commands += block;
+    } else if (info == "text") {
+      expected += block;
+    } else {
+      folder.Write(info.substr(info.find(' ') + 1), block);
+    }
+    inside = !inside;
+  }
+  ASSERT_FALSE(commands.empty());
+  EXPECT_EQ(Done(folder, commands), expected);
+  EXPECT_EQ(folder.Read("both/stable.txt"), "original_energy\n");
+}
+
+}  // namespace
+}  // namespace consilium::extraction
