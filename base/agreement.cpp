@@ -11,6 +11,9 @@
 namespace consilium {
 namespace {
 
+// Below, the interval would be everything, and F's quantile beyond all numbers.
+constexpr double kLeastDf = 0.01;
+
 double Squared(double x) { return x * x; }
 
 bool AllFinite(std::span<const double> values) {
@@ -153,7 +156,7 @@ Agreement IccOf(const Anova& anova, IccForm form, double level) {
   const double of_repeats = odds * msc, of_rest = (1 + odds * (n - 1)) * mse;
   const double df = Squared(of_repeats + of_rest) /
                     (Squared(of_repeats) / anova.repeat_df() + Squared(of_rest) / anova.rest_df());
-  if (!std::isfinite(df) || !(df > 0) || !(level > 0 && level < 1)) return icc;
+  if (!std::isfinite(df) || !(df >= kLeastDf) || !(level > 0 && level < 1)) return icc;
   const double noise = k * msc + (k * n - k - n) * mse;
   const double low = FQuantile(beyond, {subjects, df}), high = FQuantile(beyond, {df, subjects});
   icc.interval = Limits{n * (msr - low * mse) / (low * noise + n * msr),

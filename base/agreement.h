@@ -80,8 +80,8 @@ enum class IccForm {
 // Intervals by F; with several blocks the same formulas with the blocks' degrees of freedom, and
 // n / b for n where shifts between measurements are weighed (their expected mean square holds n / b
 // times their variance). Where ICC(2,1) comes out below 0 its interval, which rests on
-// Satterthwaite's approximation, may lie beside it. No interval for a level outside (0, 1). NaN
-// without any variance.
+// Satterthwaite's approximation, may lie beside it, or be none (below 0.01 degrees of freedom). No
+// interval for a level outside (0, 1). NaN without any variance.
 [[nodiscard]] Agreement IccOf(const Anova& anova, IccForm form, double level = 0.95);
 
 // Of the same quantity in the same units; all from the mean square within subjects.

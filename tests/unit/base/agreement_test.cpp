@@ -166,6 +166,15 @@ TEST(Icc, OfPerfectRepeatsIsOneWithoutAnInterval) {
   }
 }
 
+TEST(Icc, OfNearlyNoDegreesOfFreedomHasNoInterval) {
+  // Mean squares of 1e-8, 1 and 1: what agreement's noise is compared with cancels out.
+  const Anova anova{2, 1, 10, 9e-8, 1, 9};
+  const Agreement icc = IccOf(anova, IccForm::kAgreement);
+  EXPECT_NEAR(icc.value, -1, 1e-6);
+  EXPECT_FALSE(icc.interval.has_value());
+  EXPECT_TRUE(IccOf(anova, IccForm::kConsistency).interval.has_value());
+}
+
 TEST(Icc, RefusesWhatDoesNotAddUp) {
   const auto two = SumRepeats(kFirstSite, 2), four = SumRepeats(kJudges, 4),
              shifted = SumRepeats(kFirstSite, 2, 7);

@@ -229,6 +229,26 @@ TEST(Distributions, FOfOneDegreeIsStudentsSquared) {
   }
 }
 
+// Denominators far beyond where the series is left for the fraction; numerators of 2 and 4 have
+// closed forms. Logarithms of gamma functions grow with df, and lose digits as they do.
+TEST(Distributions, FAgreesWithItsClosedFormsForManyDegreesOfFreedom) {
+  for (const double df : {900.0, 1990.0, 1998.0, 5000.0, 1e5, 1e7}) {
+    const double tolerance = 1e-11 + df * 1e-14;
+    for (const double f : {0.02, 0.9, 1.1, 3.0, 9.0}) {
+      const double two = std::exp(-df / 2 * std::log1p(2 * f / df));
+      EXPECT_LT(RelativeError(FUpperTail(f, {2, df}), two), tolerance) << df << " " << f;
+      const double rest = df / (df + 4 * f), four = -df / 2 * std::log1p(4 * f / df);
+      EXPECT_LT(RelativeError(FUpperTail(f, {4, df}), std::exp(four) * (1 + df / 2 * (1 - rest))),
+                tolerance)
+          << df << " " << f;
+    }
+    EXPECT_NEAR(FUpperTail(1, {df, df}), 0.5, tolerance);
+    const double x = FQuantile(0.975, {df, df});
+    EXPECT_NEAR(FUpperTail(x, {df, df}), 0.025, tolerance);
+    EXPECT_NEAR(FQuantile(0.025, {df, df}) * x, 1, tolerance);
+  }
+}
+
 TEST(Distributions, FKnowsItsEnds) {
   EXPECT_EQ(FQuantile(0, {3, 4}), 0);
   EXPECT_EQ(FQuantile(1, {3, 4}), std::numeric_limits<double>::infinity());
