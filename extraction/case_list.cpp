@@ -117,6 +117,13 @@ class Reader {
 
 }  // namespace
 
+bool FacetBefore(std::string_view a, std::string_view b) {
+  const auto x = ParseNumber(a), y = ParseNumber(b);
+  if (x && y && *x != *y) return *x < *y;
+  if (x.has_value() != y.has_value()) return x.has_value();
+  return a < b;
+}
+
 Result<CaseList> ReadCaseList(std::string_view text, std::string_view name,
                               const std::filesystem::path& folder) {
   const auto table = ParseCsv(text, name);

@@ -25,6 +25,9 @@ namespace consilium::extraction {
 inline constexpr std::array<const char*, 6> kFacets = {"sequence", "level", "lesion",
                                                        "rater",    "scan",  "time"};
 
+// The order of a facet's values: numbers as numbers, before words.
+[[nodiscard]] bool FacetBefore(std::string_view a, std::string_view b);
+
 struct Case {
   std::string id;
   std::string patient;          // the id, unless the list says

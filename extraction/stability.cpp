@@ -37,6 +37,8 @@ bool IsPlain(std::string_view name) {
   });
 }
 
+constexpr double kCountMax = 1e7;  // patients or subjects of a file from elsewhere
+
 // Of two repeats.
 PairSums PairsOf(const FeatureSums& of) {
   const RepeatSums& sums = of.sums;
@@ -76,11 +78,6 @@ Figures FiguresOf(const FeatureSums& of) {
 }
 
 // ---- a table of repeated measurements
-bool Earlier(const std::string& a, const std::string& b) {
-  const auto x = ParseNumber(a), y = ParseNumber(b);
-  return x && y && *x != *y ? *x < *y : a < b;
-}
-
 struct Subject {
   std::string patient;
   std::vector<std::optional<std::size_t>> rows;  // [k]
@@ -176,10 +173,15 @@ class RepeatTable {
       several = ++regions[std::move(image)] > 1 || several;
     }
     repeats_.assign(names.begin(), names.end());
-    std::sort(repeats_.begin(), repeats_.end(), Earlier);
+    std::sort(repeats_.begin(), repeats_.end(), FacetBefore);
     if (repeats_.size() < 2 || repeats_.size() > static_cast<std::size_t>(kRepeatsMax)) {
       return Wrong(fmt::format("column '{}' tells {} repeats apart, expected 2 to {}",
                                design_.column, repeats_.size(), kRepeatsMax));
+    }
+    for (const std::string& repeat : repeats_) {
+      if (repeat.find(';') != std::string::npos)
+        return Wrong(
+            fmt::format("column '{}' holds a ';'; name repeats without it", design_.column));
     }
     std::map<std::vector<std::string>, std::size_t> place;
     for (std::size_t row = 0; row < table_.row_count(); ++row) {
@@ -191,7 +193,7 @@ class RepeatTable {
       if (is_new)
         subjects_.push_back(
             {Text(row, "patient"), std::vector<std::optional<std::size_t>>(repeats_.size())});
-      const auto which = std::lower_bound(repeats_.begin(), repeats_.end(), repeat, Earlier);
+      const auto which = std::lower_bound(repeats_.begin(), repeats_.end(), repeat, FacetBefore);
       auto& there = subjects_[at->second].rows[static_cast<std::size_t>(which - repeats_.begin())];
       if (there) {
         return Wrong(
@@ -227,7 +229,7 @@ class RepeatTable {
     feature.patients = static_cast<std::int64_t>(patients.size());
     const double mean = values.empty() ? 0 : all / static_cast<double>(values.size());
     auto sums = SumRepeats(values, static_cast<int>(repeats_.size()), mean);
-    CONSILIUM_TRY(sums);
+    if (!sums) return Wrong(fmt::format("column '{}': {}", feature.name, sums.error().message));
     feature.sums = std::move(*sums);
     for (std::size_t i = 0; i < values.size(); i += repeats_.size())
       feature.first_squares += (values[i] - mean) * (values[i] - mean);
@@ -312,7 +314,7 @@ class SumsReader {
   [[nodiscard]] std::optional<std::int64_t> Count(const char* column, std::int64_t low) const {
     const auto number = ParseNumber(Text(column));
     if (!number || *number != std::floor(*number) || *number < static_cast<double>(low) ||
-        *number > 1e15)
+        *number > kCountMax)
       return std::nullopt;
     return static_cast<std::int64_t>(*number);
   }

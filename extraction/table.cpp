@@ -110,7 +110,7 @@ class PatientTable {
       several_regions_ = several_regions_ || outcome.rows.size() > 1;
       if (const std::string& time = of->facets[kTime]; !time.empty()) times_.push_back(time);
     }
-    std::sort(times_.begin(), times_.end(), Earlier);
+    std::sort(times_.begin(), times_.end(), FacetBefore);
     times_.erase(std::unique(times_.begin(), times_.end()), times_.end());
   }
 
@@ -148,12 +148,6 @@ class PatientTable {
     std::map<std::string, std::string> image_of;  // prefix -> id of the image
     std::map<std::string, double> values;         // by column
   };
-
-  // As numbers if both are numbers.
-  static bool Earlier(const std::string& a, const std::string& b) {
-    const auto x = ParseNumber(a), y = ParseNumber(b);
-    return x && y ? *x < *y : a < b;
-  }
 
   [[nodiscard]] bool IsLater(const Case& of) const {
     return !of.facets[kTime].empty() && of.facets[kTime] != times_.front();

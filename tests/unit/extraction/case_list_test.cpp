@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 namespace consilium::extraction {
 namespace {
 
@@ -22,6 +24,12 @@ TEST(CaseList, ColumnsAreReadByNameAndOthersAreCarriedThrough) {
   EXPECT_EQ(first.facets[0], "T1");
   EXPECT_EQ(first.variables, std::vector<std::string>{"61"});
   EXPECT_EQ(list->cases[1].image, "/x/t2.nii");
+}
+
+TEST(CaseList, FacetsAreOrderedAsNumbersBeforeWords) {
+  std::vector<std::string> values = {"b", "1a", "10", "9", "09", "-1", "a"};
+  std::sort(values.begin(), values.end(), FacetBefore);
+  EXPECT_EQ(values, (std::vector<std::string>{"-1", "09", "9", "10", "1a", "a", "b"}));
 }
 
 TEST(CaseList, EveryProblemIsToldWithItsLine) {

@@ -159,6 +159,10 @@ TEST(StabilityTables, RefuseWhatIsNoDesign) {
             std::string::npos);
   EXPECT_NE(RefusalOf(head + "A,1,9,1\nB,1,9,2\n", {"scan", {}}).find("tells 1 repeats apart"),
             std::string::npos);
+  EXPECT_NE(RefusalOf(head + "A,1;2,9,1\nA,3,9,2\n", {"scan", {}}).find("without it"),
+            std::string::npos);
+  EXPECT_NE(RefusalOf(head + "A,1,9,1e308\nA,2,9,1e308\n", {"scan", {}}).find("column 'f'"),
+            std::string::npos);
   EXPECT_NE(RefusalOf(head + "A,1,9,1\n", {"rater", {}}).find("no column 'rater'"),
             std::string::npos);
   EXPECT_NE(RefusalOf("patient,scan,f\nA,1,9\n", {"scan", {}}).find("--features"),
@@ -202,6 +206,7 @@ TEST(StabilitySums, ThatNoMeasurementsHaveAreRefused) {
   for (const auto& [column, cell] : {std::pair{"patients", "4"},
                                      {"patients", "7"},
                                      {"n", "6.5"},
+                                     {"n", "10000001"},
                                      {"sites", "0"},
                                      {"sum_squares", "-1"},
                                      {"sum_squares", "inf"},
