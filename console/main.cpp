@@ -27,7 +27,7 @@
 #include "identity/tls13.h"
 #include "program/program.h"
 #include "program/progress.h"
-#include "simulation/generated_hospitals.h"
+#include "simulation/generated/tables.h"
 #include "simulation/local_federation.h"
 #include "study/program.h"
 #include "study/submission.h"
@@ -513,7 +513,9 @@ int Main(int argc, char** argv) {
   AddKeyVerbs(app, session);
 
   CLI::App* demo = app.add_subcommand(
-      "demo", "Write the demo study: five generated hospitals whose truth is known");
+      "demo",
+      "Write a study of five generated hospitals whose truth is known: tables only, no images "
+      "(consilium-extract demo makes those)");
   demo->add_option("--out", folder, "Folder for study.yaml, the cohort files and the tables")
       ->required();
   demo->add_option("--seed", seed, "Another seed than the demo's")

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# From a bare Debian 12 to a finished study: installs, builds, generates hospitals, runs, reports.
+# From a bare Debian 12 to a finished study: installs, builds, makes five hospitals' images, extracts
+# features at each, runs the study, reports.
 #
 #   ./deploy/demo.sh                a coordinator and five hospitals' agents as processes of their own,
 #                                   enrolled with the real commands (deploy/federation.sh)
@@ -16,7 +17,7 @@ case "${1:-}" in
   --one-process) network=0 ;;
   *)
     echo "error: '$1' is not known here; expected nothing or --one-process" >&2
-    sed -n '4,7s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2
+    sed -n '5,8s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2
     exit 2
     ;;
 esac
@@ -24,26 +25,27 @@ esac
 require_disk
 install_packages
 if ((network)); then
-  configure_and_build consilium consilium-coordinator consilium-site
+  configure_and_build consilium-extract consilium consilium-coordinator consilium-site
 else
-  configure_and_build consilium
+  configure_and_build consilium-extract consilium
 fi
 
 consilium="$build/bin/consilium"
+extract="$build/bin/consilium-extract"
 demo="$root/build/demo"
 
-say "Generating a study in ${demo#"$root"/}"
+say "Making five hospitals' images in ${demo#"$root"/}"
 rm -rf -- "$demo"
-"$consilium" demo --out "$demo" >/dev/null
+"$extract" demo --out "$demo" >/dev/null
 
 sites=() cohorts=()
-for cohort in "$demo"/*.yaml; do
-  site="$(basename "$cohort" .yaml)"
-  [[ "$site" == study ]] && continue
-  sites+=(--site "$site=$cohort")
-  cohorts+=("$cohort")
+for list in "$demo"/cases-*.csv; do
+  site="$(basename "${list#"$demo"/cases-}" .csv)"
+  say "Extracting features at $site"
+  "$extract" "$list" --settings "$demo/params.yaml" --out "$demo/features/$site"
+  sites+=(--site "$site=$demo/$site.yaml")
+  cohorts+=("$demo/$site.yaml")
 done
-((${#cohorts[@]})) || fail "the demo wrote no cohort files to $demo."
 
 if ((network)); then
   say "Running it over the network, below ${demo#"$root"/}/network"

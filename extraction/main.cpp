@@ -15,6 +15,7 @@
 
 #include "disk/files.h"
 #include "engine/version.h"
+#include "extraction/demo.h"
 #include "extraction/describe.h"
 #include "extraction/landmarks.h"
 #include "extraction/phantom.h"
@@ -62,6 +63,7 @@ struct Arguments {
   int case_seconds = 0;
   bool json = false, csv = false, describe = false, within_region = false;
   std::vector<std::string> parts;
+  simulation::GeneratedOptions demo;
 };
 
 int Told(const Arguments& arguments, const Error& error) {
@@ -201,6 +203,41 @@ int MergeAll(const Arguments& arguments) {
   return Report(arguments, *report, 0);
 }
 
+int Demo(const Arguments& arguments) {
+  const auto study = simulation::GenerateImageStudy(arguments.demo);
+  program::LiveLine line(::isatty(2) == 1);
+  const std::int64_t began = program::MonotonicMs();
+  const auto written =
+      WriteDemo(study, arguments.demo.seed, arguments.out,
+                arguments.jobs > 0 ? arguments.jobs : CoreCount(), [&](std::size_t images) {
+                  if (arguments.json) return;
+                  line.Show(static_cast<double>(images) / static_cast<double>(study.cases.size()),
+                            fmt::format("{} of {} images", images, study.cases.size()),
+                            program::MonotonicMs() - began);
+                });
+  if (!arguments.json) line.End();
+  if (!written) return Told(arguments, written.error());
+  if (arguments.json) {
+    std::cout << nlohmann::ordered_json{{"event", "generated"},
+                                        {"out", arguments.out},
+                                        {"hospitals", study.hospitals},
+                                        {"images", study.cases.size()},
+                                        {"true_external_auc", study.true_external_auc}}
+                     .dump()
+              << "\n";
+    return kOk;
+  }
+  fmt::print("{} images of {} generated hospitals in {}. Extract each hospital's with:\n",
+             study.cases.size(), study.hospitals.size(), arguments.out);
+  for (const std::string& hospital : study.hospitals) {
+    fmt::print(
+        "consilium-extract {0}/cases-{1}.csv --settings {0}/params.yaml --out "
+        "{0}/features/{1}\n",
+        arguments.out, hospital);
+  }
+  return kOk;
+}
+
 int Work(const Arguments& arguments) {
   const auto text = disk::ReadFile(arguments.settings);
   if (!text) return Told(arguments, text.error());
@@ -307,6 +344,14 @@ int Main(int argc, char** argv) {
                       "Of the first region instead of what is brighter than the mean");
   StabilityCommand stability;
   CLI::App* stable = stability.AddTo(app);
+  CLI::App* demo = app.add_subcommand(
+      "demo", "Write the demo study: five generated hospitals with images, whose truth is known");
+  demo->add_option("--out", arguments.out, "Folder of the images, masks, lists and study.yaml")
+      ->required();
+  demo->add_option("--seed", arguments.demo.seed, "Another seed than the demo's")
+      ->check(CLI::Range(std::uint64_t{1}, std::uint64_t{1} << 62));
+  demo->add_option("--size", arguments.demo.size, "Patients relative to the demo's (default: 1)")
+      ->check(CLI::Range(0.5, 20.0));
   CLI::App* worker = app.add_subcommand("worker")->group("");  // started by the run itself
   worker->add_option("--settings", arguments.settings)->required();
 
@@ -316,6 +361,7 @@ int Main(int argc, char** argv) {
   if (arguments.describe) return Describe(arguments);
   if (*landmarks) return Landmarks(arguments);
   if (*phantom) return ShowPhantom(arguments);
+  if (*demo) return Demo(arguments);
   if (*worker) return Work(arguments);
   if (*stable) {
     const auto done = stability.Do(arguments.json);

@@ -33,6 +33,7 @@ std::vector<std::string_view> Lines(std::string_view text) {
 std::string Folder(std::string_view path) {
   if (path.substr(0, 11) == "engine/itk/") return "engine_itk";
   if (path.substr(0, 13) == "engine/dicom/") return "engine_dicom";
+  if (path.substr(0, 21) == "simulation/generated/") return "generated";
   const auto slash = path.find('/');
   return slash == std::string_view::npos ? std::string() : std::string(path.substr(0, slash));
 }
@@ -94,16 +95,19 @@ const std::map<std::string, std::set<std::string>>& Arrows() {
     // The targets of engine/itk and engine/dicom.
     arrows["engine_itk"] = arrows["engine_dicom"] = {"engine", "base"};
     arrows["federation"] = arrows["identity"] = arrows["disk"] = arrows["program"] = {"base"};
-    arrows["extraction"] = {"engine", "engine_itk", "engine_dicom", "disk", "program", "base"};
     arrows["wire"] = {"federation", "base"};  // the target of federation/wire
     arrows["harmonization"] = arrows["learning"] = {"federation", "base"};
+    // The target of simulation/generated: no sockets, for consilium-extract writes studies too.
+    arrows["generated"] = {"engine", "learning", "federation", "base"};
+    arrows["extraction"] = arrows["generated"];
+    arrows["extraction"].insert({"generated", "engine_itk", "engine_dicom", "disk", "program"});
     arrows["study"] = {"harmonization", "learning", "federation", "base"};
     std::set<std::string> below = arrows["study"];
     below.insert({"study", "identity", "disk", "program", "wire"});
     arrows["site_agent"] = arrows["coordinator"] = below;
     below.insert({"site_agent", "coordinator"});
     arrows["simulation"] = below;
-    below.insert("simulation");
+    below.insert({"simulation", "generated", "engine"});
     arrows["console"] = below;
     return arrows;
   }();
@@ -111,8 +115,9 @@ const std::map<std::string, std::set<std::string>>& Arrows() {
 }
 
 const std::set<std::string>& PureFolders() {
-  static const std::set<std::string> kPure = {"base",     "engine",   "federation", "harmonization",
-                                              "identity", "learning", "study"};
+  static const std::set<std::string> kPure = {"base",      "engine",        "federation",
+                                              "generated", "harmonization", "identity",
+                                              "learning",  "study"};
   return kPure;
 }
 

@@ -61,9 +61,14 @@ std::string Scratch::Read(const std::string& name) const {
 
 Told Scratch::Consilium(const std::vector<std::string>& arguments,
                         const std::map<std::string, std::string>& environment) const {
+  return Run(CONSILIUM_BINARY, arguments, environment);
+}
+
+Told Scratch::Run(const std::string& program, const std::vector<std::string>& arguments,
+                  const std::map<std::string, std::string>& environment) const {
   std::string command = "cd " + Quoted(path_.string()) + " && env";
   for (const auto& [name, value] : environment) command += " " + Quoted(name + "=" + value);
-  command += std::string(" ") + Quoted(CONSILIUM_BINARY);
+  command += " " + Quoted(program);
   for (const std::string& argument : arguments) command += " " + Quoted(argument);
   command += " >.stdout 2>.stderr </dev/null";
   const int status = std::system(command.c_str());  // NOLINT(concurrency-mt-unsafe): one thread

@@ -39,6 +39,9 @@ class Scratch {
   // The console with these arguments, in this folder; `environment` is added to the test's own.
   [[nodiscard]] Told Consilium(const std::vector<std::string>& arguments,
                                const std::map<std::string, std::string>& environment = {}) const;
+  // Another program, likewise.
+  [[nodiscard]] Told Run(const std::string& program, const std::vector<std::string>& arguments,
+                         const std::map<std::string, std::string>& environment = {}) const;
 
  private:
   std::filesystem::path path_;

@@ -1,4 +1,4 @@
-#include "simulation/generated_hospitals.h"
+#include "simulation/generated/tables.h"
 
 #include <fmt/format.h>
 
@@ -192,8 +192,6 @@ constexpr std::array<Signal, 12> kSignals = {{
     {"wavelet-LLH_glcm_DifferenceVariance", 0.43},
     {"wavelet-LLH_glszm_SmallAreaEmphasis", 0.38},
 }};
-constexpr double kLogOddsOfAge = 0.40;  // 12 years
-constexpr double kLogOddsOfBmi = 0.30;  // 4 kg/m2
 
 // Columns with single missing cells; none of them carries the signal.
 constexpr std::array<std::string_view, 4> kPatchyFeatures = {
@@ -210,72 +208,7 @@ constexpr int kNeighbours = 4;
 constexpr double kAgeLoading = 0.18;  // standard deviation over features
 constexpr double kSexLoading = 0.12;
 
-// ---- hospitals ----
-
-enum class AgeAs { kYears, kMonths, kBirthYear };
-
-constexpr int kStudyYear = 2021;
-
-struct Hospital {
-  const char* name;
-  const char* scanner;
-  int patients;       // used, at size 1
-  double prevalence;  // of the event
-  double protocol;    // place on the scanners' common axis; rises with the prevalence
-  double age_mean, age_sd, women, bmi_mean, bmi_sd;
-  // The site's own tables.
-  const char* radiomics;
-  const char* clinical;
-  char separator;
-  const char* id;
-  const char* id_format;  // of the running number
-  const char* clinical_id;
-  const char* age;
-  AgeAs age_as;
-  const char* sex;
-  const char* woman;
-  const char* man;
-  const char* bmi;
-  const char* pain;
-  bool pain_in_mm;  // visual analogue scale, 0 to 100 mm, instead of 0 to 10
-  const char* outcome;
-  const char* event;
-  const char* non_event;
-  const char* missing;  // this site's word for it
-  // Rows that leave, by reason; and single missing feature cells a patchy column.
-  int other_center, id_missing, repeated, no_record, outcome_missing, covariate_missing,
-      all_missing, patchy_cells, infinite_cells;
-};
-
-// clang-format off
-constexpr std::array<Hospital, 5> kHospitals = {{
-    {"Aalst", "Lyra 1.5 T", 210, 0.45, 0.1, 56, 13, 0.54, 26.8, 4.0,
-     "pyradiomics.csv", "clinic.csv", ',', "case", "AA-{:04}", "case",
-     "age", AgeAs::kYears, "sex", "F", "M", "bmi", "nrs_baseline", false,
-     "relief_30pct", "no", "yes", "NA",
-     0, 0, 5, 0, 8, 0, 0, 3, 0},
-    {"Bergen", "Vega 3 T", 160, 0.36, -0.6, 51, 12, 0.50, 26.0, 3.8,
-     "features.csv", "register.csv", ';', "Pasient", "{:05}", "nr",
-     "alder_mnd", AgeAs::kMonths, "kjonn", "K", "M", "kmi", "smerte_vas", true,
-     "resp12", "0", "1", "nan",
-     0, 0, 0, 6, 9, 0, 0, 4, 2},
-    {"Coimbra", "Mira 1.5 T", 140, 0.52, 0.5, 61, 11, 0.58, 28.1, 4.3,
-     "radiomica.csv", "clinica.csv", ',', "ID", "C{:03}", "processo",
-     "idade", AgeAs::kYears, "sexo", "2", "1", "imc", "dor", false,
-     "sem_resposta", "1", "0", "N/A",
-     12, 0, 0, 0, 0, 7, 0, 2, 0},
-    {"Delft", "Nova 3 T", 120, 0.60, 1.1, 64, 10, 0.47, 27.4, 4.0,
-     "extract.csv", "dossier.csv", ',', "studyid", "D-{:03}", "studyid",
-     "geboortejaar", AgeAs::kBirthYear, "geslacht", "vrouw", "man", "bmi_kg_m2", "nrs", false,
-     "uitkomst", "niet gehaald", "gehaald", "",
-     0, 5, 0, 0, 5, 0, 6, 3, 1},
-    {"Eger", "Atlas 1 T", 110, 0.30, -1.1, 48, 13, 0.52, 28.8, 4.6,
-     "jellemzok.csv", "adatok.csv", ',', "azonosito", "E/{:03}", "azonosito",
-     "kor", AgeAs::kYears, "nem", "no", "ferfi", "tti", "fajdalom", false,
-     "javulas30", "nem", "igen", "null",
-     0, 0, 2, 1, 3, 2, 0, 2, 0},
-}};
-// clang-format on
+// ---- scanners ----
 
 // How far scanners part, in standard deviations of a feature: along the common axis, a family's
 // own shift, a feature's own; and the stretch, on the log scale.
@@ -305,14 +238,7 @@ struct Feature {
   double of_sex = 0;
   double own = 0;
   double log_odds = 0;
-  std::array<ScannerEffect, kHospitals.size()> scanner;
-};
-
-struct Patient {
-  double age_months = 0;
-  bool woman = false;
-  double bmi = 0;
-  double pain = 0;  // 0 to 10
+  std::array<ScannerEffect, kHospitalCount> scanner;
 };
 
 constexpr int kCalibrationPatients = 4000;
@@ -335,20 +261,10 @@ class Model {
       all_.push_back(i);
       if (features_[i].log_odds != 0) signals_.push_back(i);
     }
-    for (std::size_t h = 0; h < kHospitals.size(); ++h) intercepts_[h] = Intercept(h);
+    for (std::size_t h = 0; h < kHospitalCount; ++h) intercepts_[h] = Intercept(h);
   }
 
   [[nodiscard]] const std::vector<Feature>& features() const { return features_; }
-
-  [[nodiscard]] static Patient DrawPatient(const Hospital& hospital, Rng& rng) {
-    Patient patient;
-    const double years = hospital.age_mean + hospital.age_sd * rng.Normal();
-    patient.age_months = std::floor(12 * std::clamp(years, 20.0, 90.0));
-    patient.woman = rng.Chance(hospital.women);
-    patient.bmi = std::clamp(hospital.bmi_mean + hospital.bmi_sd * rng.Normal(), 16.0, 50.0);
-    patient.pain = std::clamp(6.4 + 1.5 * rng.Normal(), 3.0, 10.0);
-    return patient;
-  }
 
   // The biological values of all features, or of the signals alone. [G]; 0 where not drawn.
   void DrawBiology(const Patient& patient, bool signals_alone, Rng& rng,
@@ -378,8 +294,7 @@ class Model {
   // eta of a patient at hospital h.
   [[nodiscard]] double LinearPredictor(std::size_t h, const Patient& patient,
                                        const std::vector<double>& z) const {
-    double eta =
-        intercepts_[h] + kLogOddsOfAge * Age(patient) + kLogOddsOfBmi * (patient.bmi - 27) / 4;
+    double eta = intercepts_[h] + ClinicalLogOdds(patient);
     for (const std::size_t i : signals_) eta += features_[i].log_odds * z[i];
     return eta;
   }
@@ -399,7 +314,7 @@ class Model {
     PopulationSample sample;
     std::vector<double> z;
     for (int i = 0; i < patients; ++i) {
-      const Patient patient = DrawPatient(kHospitals[h], rng);
+      const Patient patient = DrawPatient(Hospitals()[h], rng);
       DrawBiology(patient, true, rng, z);
       sample.linear_predictor.push_back(LinearPredictor(h, patient, z));
       sample.outcome.push_back(rng.Chance(Expit(sample.linear_predictor.back())) ? 1 : 0);
@@ -408,8 +323,6 @@ class Model {
   }
 
  private:
-  static double Age(const Patient& patient) { return (patient.age_months / 12 - 56) / 12; }
-
   void ListFeatures() {
     std::size_t neighbour = 0;
     for (const Image& image : Images()) {
@@ -454,7 +367,7 @@ class Model {
     Rng axis_rng(seed_, "demo axis");
     std::vector<double> axis;
     for (std::size_t i = 0; i < features_.size(); ++i) axis.push_back(axis_rng.Normal());
-    for (std::size_t h = 0; h < kHospitals.size(); ++h) {
+    for (std::size_t h = 0; h < kHospitalCount; ++h) {
       Rng rng(seed_, "demo scanner", h);
       std::vector<ScannerEffect> block(block_count_);
       for (ScannerEffect& effect : block) {
@@ -464,7 +377,7 @@ class Model {
       for (std::size_t i = 0; i < features_.size(); ++i) {
         Feature& feature = features_[i];
         const double share = feature.family == "shape" ? kShapeShare : 1;
-        const double shift = std::clamp(kAxisShift * kHospitals[h].protocol * axis[i] +
+        const double shift = std::clamp(kAxisShift * Hospitals()[h].protocol * axis[i] +
                                             block[feature.block].shift + kOwnShift * rng.Normal(),
                                         -kShiftMax, kShiftMax);
         const double stretch = std::clamp(block[feature.block].stretch + kOwnStretch * rng.Normal(),
@@ -475,44 +388,25 @@ class Model {
     }
   }
 
-  // The intercept that gives hospital h its prevalence, by bisection over a sample of its own.
+  // The intercept that gives hospital h its prevalence, from a sample of its own.
   [[nodiscard]] double Intercept(std::size_t h) const {
     Rng rng(seed_, "demo prevalence", h);
     const PopulationSample sample = Sample(h, kCalibrationPatients, rng);  // intercept 0 so far
-    double low = -20, high = 20;
-    for (int step = 0; step < 60; ++step) {
-      const double middle = 0.5 * (low + high);
-      double sum = 0;
-      for (const double eta : sample.linear_predictor) sum += Expit(middle + eta);
-      (sum < kHospitals[h].prevalence * kCalibrationPatients ? low : high) = middle;
-    }
-    return 0.5 * (low + high);
+    return InterceptFor(Hospitals()[h].prevalence, sample.linear_predictor);
   }
 
   std::uint64_t seed_;
   std::vector<Feature> features_;
   std::vector<std::size_t> all_, signals_;
   std::size_t block_count_ = 0;
-  std::array<double, kHospitals.size()> intercepts_{};
+  std::array<double, kHospitalCount> intercepts_{};
 };
 
 // ---- tables ----
 
-enum class Fate {
-  kUsed,
-  kOtherCenter,
-  kIdMissing,
-  kNoRecord,
-  kOutcomeMissing,
-  kCovariateMissing,
-  kAllMissing
-};
-
-struct Case {
-  std::string id;
-  Fate fate = Fate::kUsed;
-  Patient patient;
-  bool event = false;
+// A row of the radiomics table.
+struct Row {
+  std::size_t record = 0;
   std::vector<std::string> cells;  // [G] as written
 };
 
@@ -530,108 +424,68 @@ std::size_t IndexOf(const std::vector<Feature>& features, std::string_view name)
 class HospitalTables {
  public:
   HospitalTables(const Model& model, std::size_t h, const GeneratedOptions& options)
-      : model_(model), h_(h), hospital_(kHospitals[h]), rng_(options.seed, "demo patients", h) {
+      : model_(model), h_(h), hospital_(Hospitals()[h]), rng_(options.seed, "demo patients", h) {
     const auto used = static_cast<int>(std::floor(hospital_.patients * options.size + 0.5));
-    DrawCases(used);
+    DrawRows(used);
     LoseCells(used);
-    RepeatCases();
+    RepeatRows();
   }
 
-  [[nodiscard]] std::string Radiomics() {
+  [[nodiscard]] std::string Radiomics() const {
     const std::vector<std::size_t> order = ColumnOrder();
     CsvWriter csv(hospital_.separator);
     csv.Cell(hospital_.id);
-    if (hospital_.other_center > 0) csv.Cell("centro");
+    if (hospital_.other_center > 0) csv.Cell(kCenterColumn);
     csv.Cell("general_info_Version").Cell("general_info_GeneralSettings");
     csv.Cell("general_info_ImageHash");
     for (const std::size_t i : order) csv.Cell(model_.features()[i].name);
     csv.EndRow();
-    for (const Case& one : cases_) {
-      csv.Cell(one.id);
-      if (hospital_.other_center > 0) {
-        csv.Cell(one.fate == Fate::kOtherCenter ? "Faro" : hospital_.name);
-      }
+    for (const Row& row : rows_) {
+      const Record& record = records_[row.record];
+      csv.Cell(record.id);
+      if (hospital_.other_center > 0) csv.Cell(CenterOf(hospital_, record));
       csv.Cell("3.0.1").Cell("{'binWidth': 25, 'resampledPixelSpacing': [1, 1, 1]}");
-      csv.Cell(Hex(Sha256(one.id)).substr(0, 16));
-      for (const std::size_t i : order) csv.Cell(one.cells[i]);
+      csv.Cell(Hex(Sha256(record.id)).substr(0, 16));
+      for (const std::size_t i : order) csv.Cell(row.cells[i]);
       csv.EndRow();
     }
     return csv.text();
   }
 
-  [[nodiscard]] std::string Clinical() {
-    CsvWriter csv(hospital_.separator);
-    csv.Row({hospital_.clinical_id, hospital_.sex, hospital_.age, hospital_.pain, hospital_.bmi,
-             "ward", hospital_.outcome});
-    std::vector<const Case*> records;
-    for (std::size_t i = 0; i + static_cast<std::size_t>(hospital_.repeated) < cases_.size(); ++i) {
-      const Fate fate = cases_[i].fate;
-      if (fate == Fate::kOtherCenter || fate == Fate::kIdMissing || fate == Fate::kNoRecord) {
-        continue;
-      }
-      records.push_back(&cases_[i]);
-    }
-    rng_.Shuffle(records);  // not in the order of the other table
-    for (const Case* one : records) {
-      const Patient& patient = one->patient;
-      csv.Cell(one->id).Cell(patient.woman ? hospital_.woman : hospital_.man);
-      csv.Cell(static_cast<std::int64_t>(AgeAsWritten(patient)));
-      csv.Cell(static_cast<std::int64_t>(
-          std::floor((hospital_.pain_in_mm ? 10 : 1) * patient.pain + 0.5)));
-      csv.Cell(one->fate == Fate::kCovariateMissing ? std::string(hospital_.missing)
-                                                    : fmt::format("{:.1f}", patient.bmi));
-      csv.Cell(rng_.Chance(0.3) ? "spine unit" : "outpatients");
-      csv.Cell(one->fate == Fate::kOutcomeMissing ? hospital_.missing
-               : one->event                       ? hospital_.event
-                                                  : hospital_.non_event);
-      csv.EndRow();
-    }
-    return csv.text();
-  }
+  [[nodiscard]] std::string Clinical() { return ClinicalTable(hospital_, records_, rng_); }
 
  private:
-  void DrawCases(int used) {
-    const auto add = [&](Fate fate, int count) {
-      for (int i = 0; i < count; ++i) {
-        Case one;
-        one.fate = fate;
-        cases_.push_back(std::move(one));
-      }
-    };
-    add(Fate::kUsed, used);
-    add(Fate::kOtherCenter, hospital_.other_center);
-    add(Fate::kIdMissing, hospital_.id_missing);
-    add(Fate::kNoRecord, hospital_.no_record);
-    add(Fate::kOutcomeMissing, hospital_.outcome_missing);
-    add(Fate::kCovariateMissing, hospital_.covariate_missing);
-    add(Fate::kAllMissing, hospital_.all_missing);
-    rng_.Shuffle(cases_);
+  void DrawRows(int used) {
+    records_ = DrawFates(hospital_, used,
+                         {Fate::kOtherCenter, Fate::kIdMissing, Fate::kNoRecord,
+                          Fate::kOutcomeMissing, Fate::kCovariateMissing, Fate::kAllMissing},
+                         rng_);
     std::vector<double> z;
-    for (std::size_t i = 0; i < cases_.size(); ++i) {
-      Case& one = cases_[i];
-      one.id = one.fate == Fate::kIdMissing ? std::string(hospital_.missing)
-                                            : fmt::format(fmt::runtime(hospital_.id_format), i + 1);
-      one.patient = Model::DrawPatient(hospital_, rng_);
-      model_.DrawBiology(one.patient, false, rng_, z);
-      one.event = rng_.Chance(Expit(model_.LinearPredictor(h_, one.patient, z)));
+    for (std::size_t i = 0; i < records_.size(); ++i) {
+      Record& record = records_[i];
+      record.patient = DrawPatient(hospital_, rng_);
+      model_.DrawBiology(record.patient, false, rng_, z);
+      record.event = rng_.Chance(Expit(model_.LinearPredictor(h_, record.patient, z)));
+      Row row{i, {}};
       for (std::size_t j = 0; j < z.size(); ++j) {
-        one.cells.push_back(one.fate == Fate::kAllMissing ? std::string(hospital_.missing)
-                                                          : Digits(model_.Measured(h_, j, z[j])));
+        row.cells.push_back(record.fate == Fate::kAllMissing
+                                ? std::string(hospital_.missing)
+                                : Digits(model_.Measured(h_, j, z[j])));
       }
+      rows_.push_back(std::move(row));
     }
   }
 
   void LoseCells(int used) {
     std::vector<std::size_t> kept;
-    for (std::size_t i = 0; i < cases_.size(); ++i) {
-      if (cases_[i].fate == Fate::kUsed) kept.push_back(i);
+    for (std::size_t i = 0; i < records_.size(); ++i) {
+      if (records_[i].fate == Fate::kUsed) kept.push_back(i);
     }
     CONSILIUM_CHECK(kept.size() == static_cast<std::size_t>(used), "cases were lost");
     const auto lose = [&](std::string_view name, int count, const char* text) {
       const std::size_t column = IndexOf(model_.features(), name);
       rng_.Shuffle(kept);
-      for (int i = 0; i < count; ++i)
-        cases_[kept[static_cast<std::size_t>(i)]].cells[column] = text;
+      for (int i = 0; i < count; ++i) rows_[kept[static_cast<std::size_t>(i)]].cells[column] = text;
     };
     for (const std::string_view name : kPatchyFeatures) {
       lose(name, hospital_.patchy_cells, hospital_.missing);
@@ -640,17 +494,16 @@ class HospitalTables {
   }
 
   // Extracted twice; the second time with a mask drawn anew.
-  void RepeatCases() {
-    const std::size_t count = cases_.size();
+  void RepeatRows() {
     for (int left = hospital_.repeated; left > 0;) {
-      Case again = cases_[rng_.Below(count)];
-      if (again.fate != Fate::kUsed) continue;
+      Row again = rows_[rng_.Below(records_.size())];
+      if (records_[again.record].fate != Fate::kUsed) continue;
       for (std::string& cell : again.cells) {
         if (const auto number = ParseNumber(cell)) {
           cell = Digits(*number * (1 + 0.01 * rng_.Normal()));
         }
       }
-      cases_.push_back(std::move(again));
+      rows_.push_back(std::move(again));
       --left;
     }
   }
@@ -668,174 +521,13 @@ class HospitalTables {
     return order;
   }
 
-  [[nodiscard]] double AgeAsWritten(const Patient& patient) const {
-    switch (hospital_.age_as) {
-      case AgeAs::kMonths:
-        return patient.age_months;
-      case AgeAs::kBirthYear:
-        return kStudyYear - std::floor(patient.age_months / 12);
-      case AgeAs::kYears:
-        break;
-    }
-    return std::floor(patient.age_months / 12);
-  }
-
   const Model& model_;
   std::size_t h_;
   const Hospital& hospital_;
   Rng rng_;
-  std::vector<Case> cases_;  // repeated ones last
+  std::vector<Record> records_;
+  std::vector<Row> rows_;  // of each record, then repeated ones
 };
-
-// ---- study and cohort files ----
-
-std::string CohortText(const Hospital& hospital, std::size_t h, std::uint64_t seed) {
-  const auto quoted = [](std::string_view text) { return fmt::format("\"{}\"", text); };
-  std::string text = fmt::format(
-      "# Generated hospital {} ({}): no real patients. Paths start from the folder\n"
-      "# of this file, which is given as --data.\n"
-      "site: {}\n"
-      "radiomics: data/{}/{}\n"
-      "clinical: data/{}/{}\n"
-      "separator: \"{}\"\n\n",
-      hospital.name, hospital.scanner, hospital.name, hospital.name, hospital.radiomics,
-      hospital.name, hospital.clinical, hospital.separator);
-  if (hospital.other_center > 0) {
-    text += fmt::format(
-        "# The table also holds another center's cases, read on the same workstation.\n"
-        "rows: {{column: centro, equals: {}}}\n",
-        hospital.name);
-  }
-  text += fmt::format("id: {{column: {}}}\nclinical_id: {}\n\n", hospital.id, hospital.clinical_id);
-  text += fmt::format(
-      "# The event is the failure: less than 30 % pain reduction at 12 months.\n"
-      "outcome: {{column: {}, table: clinical, event: [{}], non_event: [{}]}}\n"
-      "variables:\n",
-      hospital.outcome, quoted(hospital.event), quoted(hospital.non_event));
-  switch (hospital.age_as) {
-    case AgeAs::kYears:
-      text += fmt::format("  age: {{column: {}}}\n", hospital.age);
-      break;
-    case AgeAs::kMonths:
-      text += fmt::format("  age: {{column: {}, unit: months, scale: 0.08333333333333333}}\n",
-                          hospital.age);
-      break;
-    case AgeAs::kBirthYear:
-      text += fmt::format(
-          "  age: {{column: {}, unit: year of birth, scale: -1, offset: {}}}  # at inclusion, {}\n",
-          hospital.age, kStudyYear, kStudyYear);
-      break;
-  }
-  text += fmt::format("  sex: {{column: {}, one: [{}], zero: [{}]}}  # one = woman\n", hospital.sex,
-                      quoted(hospital.woman), quoted(hospital.man));
-  text += fmt::format("  bmi: {{column: {}}}\n", hospital.bmi);
-  text +=
-      hospital.pain_in_mm
-          ? fmt::format("  pain: {{column: {}, unit: mm, scale: 0.1}}  # visual analogue scale\n",
-                        hospital.pain)
-          : fmt::format("  pain: {{column: {}}}\n", hospital.pain);
-  text += fmt::format(
-      "\nmissing:\n"
-      "  tokens: [{}]\n"
-      "  infinities: missing\n"
-      "  id: {}\n"
-      "  clinical_record: exclude-row\n"
-      "  outcome: exclude-row\n"
-      "  covariates: exclude-row\n"
-      "  all_features: exclude-row\n"
-      "  cells: keep\n"
-      "repeated_ids: {}\n\n",
-      quoted(hospital.missing), hospital.id_missing > 0 ? "exclude-row" : "refuse",
-      hospital.repeated > 0 ? "keep-first  # the first extraction counts" : "refuse");
-  ByteWriter key;
-  key.Text("demo site key");
-  key.U64(seed);
-  key.U64(h);
-  text += fmt::format(
-      "# Generated with the data, so that the demo repeats itself. A real hospital keeps its key\n"
-      "# secret and out of this file.\n"
-      "site_key: {}\n",
-      Hex(Sha256(key.bytes())));
-  return text;
-}
-
-std::string StudyText(const GeneratedOptions& options, const GeneratedStudy& study) {
-  std::string sites;
-  std::string institutions;
-  std::string known;
-  for (const Hospital& hospital : kHospitals) {
-    const std::string_view comma = sites.empty() ? "" : ", ";
-    sites += fmt::format("{}{}", comma, hospital.name);
-    institutions += fmt::format("  {}: Hospital of {} (generated)\n", hospital.name, hospital.name);
-    known +=
-        fmt::format("  {}: {:.4f}\n", hospital.name, study.true_external_auc.at(hospital.name));
-  }
-  return fmt::format(
-      R"(# The demo study: five generated hospitals, no real patients. docs/demo.md says how they were made.
-name: demo
-title: Back pain not relieved after 12 months, five generated hospitals
-seed: {seed}
-policy: private
-
-sites: [{sites}]
-institutions:
-{institutions}
-outcome: no_relief
-event: pain reduction of at least 30 % at 12 months not reached
-patient: case
-
-variables:
-  age: {{kind: continuous, unit: years}}
-  sex: {{kind: binary}}  # 1 = woman
-  bmi: {{kind: continuous, unit: kg/m2}}
-  pain: {{kind: continuous, unit: NRS}}  # before treatment, 0 to 10
-features:
-  radiomics: {{include: [original_*, log-sigma-*, wavelet-*]}}
-feature_sets:
-  clinical: [age, sex, bmi, pain]
-  radiomics: [radiomics]
-  combined: [radiomics, age, sex, bmi, pain]
-
-harmonizations:
-  none: {{method: none}}
-  combat: {{method: combat, preserve: [age, sex]}}  # differences of case mix are kept
-
-models:
-  lasso:
-    method: lasso
-    lambda: min
-    lambda_count: 25  # down to 0.04 of the first lambda: the best ones lie near 0.1 of it
-    lambda_min_ratio: 0.04
-    kkt_tolerance: 1e-6  # a hundred times the default, because the demo is to be quick
-    feature_sets: [clinical, radiomics, combined]
-folds: {{count: 10}}  # by each site's key
-tuning: reused
-
-# Two named held-out centers of five would leave three to train and no pooled figure (that takes
-# three held-out centers). So each hospital is held out in turn, which its site must consent to.
-design: leave-one-center-out
-consents: [{sites}]
-
-primary: {{model: lasso, features: combined, harmonization: combat, lambda: min}}
-margin: 0.10
-auc_floor: 0.5
-thresholds: {{values: [0.3, 0.5], range: [0.05, 0.95]}}
-privacy: {{min_sites: 3, min_cell: 5, curvature: strict, masks: true}}
-minimum_rows: 50
-
-# The truth: the AUC of the generating linear predictor in each hospital's population, a ceiling.
-known_external_auc:
-{known})",
-      fmt::arg("seed", options.seed), fmt::arg("sites", sites),
-      fmt::arg("institutions", institutions), fmt::arg("known", known));
-}
-
-void CheckOptions(const GeneratedOptions& options) {
-  CONSILIUM_CHECK(options.seed <= static_cast<std::uint64_t>(INT64_MAX),
-                  "seed must be at most 2^63 - 1");
-  CONSILIUM_CHECK(options.size >= 0.5 && options.size <= 20, "size must be in [0.5, 20]");
-  CONSILIUM_CHECK(options.truth_patients >= 100, "truth_patients must be at least 100");
-}
 
 }  // namespace
 
@@ -843,23 +535,22 @@ GeneratedStudy GenerateHospitals(const GeneratedOptions& options) {
   CheckOptions(options);
   const Model model(options.seed);
   GeneratedStudy study;
-  for (std::size_t h = 0; h < kHospitals.size(); ++h) {
-    const Hospital& hospital = kHospitals[h];
+  for (std::size_t h = 0; h < kHospitalCount; ++h) {
+    const Hospital& hospital = Hospitals()[h];
     const std::string folder = fmt::format("data/{}/", hospital.name);
     HospitalTables tables(model, h, options);
     study.hospitals.emplace_back(hospital.name);
     study.files[folder + hospital.radiomics] = tables.Radiomics();
     study.files[folder + hospital.clinical] = tables.Clinical();
-    study.files[fmt::format("{}.yaml", hospital.name)] = CohortText(hospital, h, options.seed);
+    study.files[fmt::format("{}.yaml", hospital.name)] =
+        CohortText(hospital,
+                   {folder + hospital.radiomics, hospital.id, hospital.separator,
+                    folder + hospital.clinical, hospital.id_missing > 0, hospital.repeated > 0},
+                   options.seed);
     Rng rng(options.seed, "demo truth", h);
-    const PopulationSample truth = model.Sample(h, options.truth_patients, rng);
-    const auto auc = learning::ComputeAuc(truth.linear_predictor, truth.outcome);
-    CONSILIUM_CHECK(auc.has_value() && learning::AucValue(*auc).has_value(),
-                    "a generated population has one class");
-    study.true_external_auc[hospital.name] =
-        std::floor(*learning::AucValue(*auc) * 10000 + 0.5) / 10000;
+    study.true_external_auc[hospital.name] = TrueAuc(model.Sample(h, options.truth_patients, rng));
   }
-  study.files["study.yaml"] = StudyText(options, study);
+  study.files["study.yaml"] = StudyText(options.seed, study.true_external_auc);
   return study;
 }
 
@@ -867,11 +558,7 @@ PopulationSample DrawPopulation(const GeneratedOptions& options, std::string_vie
                                 int patients, std::uint64_t sample_seed) {
   CheckOptions(options);
   CONSILIUM_CHECK(patients >= 0, "patients must not be negative");
-  const auto found =
-      std::find_if(kHospitals.begin(), kHospitals.end(),
-                   [&](const Hospital& candidate) { return hospital == candidate.name; });
-  CONSILIUM_CHECK(found != kHospitals.end(), "no generated hospital has this name");
-  const auto h = static_cast<std::size_t>(found - kHospitals.begin());
+  const std::size_t h = HospitalAt(hospital);
   Rng rng(sample_seed, "demo population", h);
   return Model(options.seed).Sample(h, patients, rng);
 }

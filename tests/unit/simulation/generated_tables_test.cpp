@@ -1,5 +1,3 @@
-#include "simulation/generated_hospitals.h"
-
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -10,11 +8,12 @@
 #include "base/bytes.h"
 #include "base/csv.h"
 #include "base/digest.h"
-#include "base/portable_math.h"
 #include "learning/auc.h"
+#include "simulation/generated/tables.h"
 #include "site_agent/cohort_file.h"
 #include "site_agent/cohort_table.h"
 #include "study/study_file.h"
+#include "tests/support/expected_auc.h"
 
 namespace consilium::simulation {
 namespace {
@@ -97,7 +96,7 @@ const std::map<std::string, Intended> kIntended = {
        {"outcome missing", 3},
        {"covariate missing", 2}}}}};
 
-TEST(GeneratedHospitals, TheSameSeedGivesTheSameBytesAndAnotherSeedOthers) {
+TEST(GeneratedTables, TheSameSeedGivesTheSameBytesAndAnotherSeedOthers) {
   EXPECT_EQ(GenerateHospitals().files, Demo().files);
   GeneratedOptions options;
   ++options.seed;
@@ -110,12 +109,12 @@ TEST(GeneratedHospitals, TheSameSeedGivesTheSameBytesAndAnotherSeedOthers) {
 
 // Pinned: whoever changes the generator changes the demo's published figures (docs/demo.md) too.
 // The same under GCC and clang, and whatever glibc's variants of exp and log.
-TEST(GeneratedHospitals, TheDemoIsTheOneThatItsDocumentDescribes) {
+TEST(GeneratedTables, TheStudyIsTheOneThatItsDocumentDescribes) {
   EXPECT_EQ(Hex(DigestOf(Demo())),
             "7bca034b45f9504d107f464cc6a89a91aad81320e66983c30cf6b91559317936");
 }
 
-TEST(GeneratedHospitals, TheStudyParsesWithThreeHundredFeaturesAndTheTruth) {
+TEST(GeneratedTables, TheStudyParsesWithThreeHundredFeaturesAndTheTruth) {
   const study::Study study = StudyOf(Demo());
   EXPECT_EQ(study.sites, Demo().hospitals);
   EXPECT_EQ(study.feature_columns.size(), 300u);
@@ -131,7 +130,7 @@ TEST(GeneratedHospitals, TheStudyParsesWithThreeHundredFeaturesAndTheTruth) {
   }
 }
 
-TEST(GeneratedHospitals, HospitalsListTheSameFeaturesInDifferentOrders) {
+TEST(GeneratedTables, HospitalsListTheSameFeaturesInDifferentOrders) {
   std::set<std::vector<std::string>> orders;
   std::set<std::set<std::string>> names;
   const auto study = study::ParseStudy(Demo().files.at("study.yaml"), "study.yaml");
@@ -145,7 +144,7 @@ TEST(GeneratedHospitals, HospitalsListTheSameFeaturesInDifferentOrders) {
   EXPECT_EQ(orders.size(), 3u);
 }
 
-TEST(GeneratedHospitals, EveryCohortBuildsAndEveryRowIsAccountedFor) {
+TEST(GeneratedTables, EveryCohortBuildsAndEveryRowIsAccountedFor) {
   for (const auto& [hospital, intended] : kIntended) {
     SCOPED_TRACE(hospital);
     const federation::Cohort& cohort = DemoCohorts().at(hospital);
@@ -166,7 +165,7 @@ TEST(GeneratedHospitals, EveryCohortBuildsAndEveryRowIsAccountedFor) {
   }
 }
 
-TEST(GeneratedHospitals, EveryFoldOfEveryHospitalHoldsTheMinimumCell) {
+TEST(GeneratedTables, EveryFoldOfEveryHospitalHoldsTheMinimumCell) {
   const study::Study study = StudyOf(Demo());
   for (const auto& [hospital, cohort] : DemoCohorts()) {
     std::map<int, int> rows;
@@ -180,7 +179,7 @@ TEST(GeneratedHospitals, EveryFoldOfEveryHospitalHoldsTheMinimumCell) {
 }
 
 // Months, years of birth, millimetres: wrong factors would miss these by far.
-TEST(GeneratedHospitals, LocalCodingsComeBackToTheStudysUnits) {
+TEST(GeneratedTables, LocalCodingsComeBackToTheStudysUnits) {
   for (const auto& [hospital, intended] : kIntended) {
     SCOPED_TRACE(hospital);
     const federation::Cohort& cohort = DemoCohorts().at(hospital);
@@ -195,7 +194,7 @@ TEST(GeneratedHospitals, LocalCodingsComeBackToTheStudysUnits) {
 }
 
 // Whichever hospital is held out, a column that is missing there is missing among the others too.
-TEST(GeneratedHospitals, MissingCellsStandInAFewColumnsAndNeverInTheSignal) {
+TEST(GeneratedTables, MissingCellsStandInAFewColumnsAndNeverInTheSignal) {
   std::map<std::string, int> hospitals_with_missing;
   const auto truth = TrueCoefficients();
   for (const auto& [hospital, cohort] : DemoCohorts()) {
@@ -211,7 +210,7 @@ TEST(GeneratedHospitals, MissingCellsStandInAFewColumnsAndNeverInTheSignal) {
     EXPECT_GE(hospitals, 2) << feature;
 }
 
-TEST(GeneratedHospitals, TotalEnergyRepeatsEnergyExactlyAndNothingElseIsTwice) {
+TEST(GeneratedTables, TotalEnergyRepeatsEnergyExactlyAndNothingElseIsTwice) {
   const federation::Cohort& cohort = DemoCohorts().at("Coimbra");
   std::map<std::vector<double>, std::string> seen;
   int duplicates = 0;
@@ -228,24 +227,14 @@ TEST(GeneratedHospitals, TotalEnergyRepeatsEnergyExactlyAndNothingElseIsTwice) {
   EXPECT_EQ(duplicates, 4);  // an image each
 }
 
-// AUC = E[p (1 - p') 1(eta > eta')] / E[p (1 - p')] for two independent patients: the same truth
-// from the linear predictors alone, without an outcome drawn, pair by pair, on other patients.
-// Tolerance: 5 standard errors of the truth (20,000 patients, DeLong: at most 0.0030 = 0.45 /
-// sqrt(20000) with a smaller class of 30 %) and of this check on 4,000 (at most 0.0070).
-TEST(GeneratedHospitals, TheTruthIsTheAucOfTheLinearPredictorInNewPatients) {
+// The same truth from the linear predictors alone, without an outcome drawn, pair by pair, on other
+// patients. Tolerance: 5 standard errors of the truth (20,000 patients, DeLong: at most 0.0030 =
+// 0.45 / sqrt(20000) with a smaller class of 30 %) and of this check on 4,000 (at most 0.0070).
+TEST(GeneratedTables, TheTruthIsTheAucOfTheLinearPredictorInNewPatients) {
   for (const auto& [hospital, truth] : Demo().true_external_auc) {
     const PopulationSample sample = DrawPopulation({}, hospital, 4000, 99);
-    double concordant = 0, pairs = 0;
-    for (std::size_t i = 0; i < sample.linear_predictor.size(); ++i) {
-      const double p = Expit(sample.linear_predictor[i]);
-      for (std::size_t j = 0; j < sample.linear_predictor.size(); ++j) {
-        if (i == j) continue;
-        const double weight = p * (1 - Expit(sample.linear_predictor[j]));
-        pairs += weight;
-        if (sample.linear_predictor[i] > sample.linear_predictor[j]) concordant += weight;
-      }
-    }
-    EXPECT_NEAR(truth, concordant / pairs, 5 * std::sqrt(0.0030 * 0.0030 + 0.0070 * 0.0070))
+    EXPECT_NEAR(truth, testing_support::ExpectedAuc(sample.linear_predictor),
+                5 * std::sqrt(0.0030 * 0.0030 + 0.0070 * 0.0070))
         << hospital;
     EXPECT_GT(truth, 0.80) << hospital;
     EXPECT_LT(truth, 0.88) << hospital;
@@ -253,7 +242,7 @@ TEST(GeneratedHospitals, TheTruthIsTheAucOfTheLinearPredictorInNewPatients) {
 }
 
 // Tolerance: 5 standard errors of 20,000 outcomes and of the 4,000 that set the intercept.
-TEST(GeneratedHospitals, PopulationsHaveTheIntendedPrevalence) {
+TEST(GeneratedTables, PopulationsHaveTheIntendedPrevalence) {
   for (const auto& [hospital, intended] : kIntended) {
     const PopulationSample sample = DrawPopulation({}, hospital, 20000, 7);
     const double events = std::accumulate(sample.outcome.begin(), sample.outcome.end(), 0.0);
@@ -264,7 +253,7 @@ TEST(GeneratedHospitals, PopulationsHaveTheIntendedPrevalence) {
 
 // What the tables show, within hospitals, points where the truth says; between hospitals it is the
 // scanners that part them, not patients.
-TEST(GeneratedHospitals, TablesCarryTheSignalAndTheScanners) {
+TEST(GeneratedTables, TablesCarryTheSignalAndTheScanners) {
   GeneratedOptions options;
   options.size = 4;
   options.truth_patients = 100;
@@ -308,7 +297,7 @@ TEST(GeneratedHospitals, TablesCarryTheSignalAndTheScanners) {
   }
 }
 
-TEST(GeneratedHospitalsDeathTest, OptionsOutOfBoundsAbortWithTheBound) {
+TEST(GeneratedTablesDeathTest, OptionsOutOfBoundsAbortWithTheBound) {
   GeneratedOptions options;
   options.truth_patients = 99;
   EXPECT_DEATH(static_cast<void>(GenerateHospitals(options)), "at least 100");
