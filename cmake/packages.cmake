@@ -2,6 +2,7 @@
 #
 #   consilium-coordinator   the server: program, hardened unit, user, folder
 #   consilium-site          the hospital's agent, likewise
+#   consilium-extract       images into tables of features; consilium-site recommends it
 #   consilium               the console of leads and auditors, with completions
 #
 # What is made from the programs themselves (manual pages, completions) is deploy/packages/generate.sh's.
@@ -9,7 +10,7 @@ set(consilium_packages ${CMAKE_SOURCE_DIR}/deploy/packages)
 set(consilium_package_files ${CMAKE_BINARY_DIR}/package_files)
 
 # Everything of a program is bound before main, and what was bound cannot be changed after.
-foreach(program consilium consilium-site consilium-coordinator)
+foreach(program consilium consilium-extract consilium-site consilium-coordinator)
   target_link_options(${program} PRIVATE -Wl,-z,relro,-z,now)
 endforeach()
 
@@ -52,6 +53,8 @@ consilium_service(site consilium-site)
 install(FILES ${consilium_packages}/site.yaml DESTINATION share/doc/consilium-site/examples COMPONENT site)
 install(DIRECTORY DESTINATION /etc/consilium COMPONENT site)
 
+consilium_package(extract consilium-extract FORMATS cases extraction features stability)
+
 consilium_package(console consilium DOCUMENTS first_study auditor demo protocol threats
                   FORMATS study cohort report log person)
 install(FILES ${consilium_package_files}/consilium.bash DESTINATION share/bash-completion/completions
@@ -69,7 +72,7 @@ set(CPACK_PACKAGING_INSTALL_PREFIX /usr)
 set(CPACK_SET_DESTDIR ON)  # /etc and /lib are not below the prefix
 set(CPACK_INSTALL_PREFIX /usr)
 set(CPACK_STRIP_FILES ON)
-set(CPACK_COMPONENTS_ALL coordinator site console)
+set(CPACK_COMPONENTS_ALL coordinator site extract console)
 set(CPACK_DEB_COMPONENT_INSTALL ON)
 set(CPACK_COMPONENTS_GROUPING ONE_PER_GROUP)
 set(CPACK_DEBIAN_FILE_NAME DEB-DEFAULT)
@@ -87,9 +90,11 @@ set(CPACK_DEBIAN_COORDINATOR_PACKAGE_CONTROL_EXTRA
 set(CPACK_DEBIAN_SITE_PACKAGE_NAME consilium-site)
 set(CPACK_DEBIAN_SITE_PACKAGE_SECTION science)
 set(CPACK_DEBIAN_SITE_PACKAGE_DEPENDS systemd)
-set(CPACK_DEBIAN_SITE_PACKAGE_RECOMMENDS systemd-timesyncd\ |\ time-daemon)
+set(CPACK_DEBIAN_SITE_PACKAGE_RECOMMENDS "systemd-timesyncd | time-daemon, consilium-extract")
 set(CPACK_DEBIAN_SITE_PACKAGE_CONTROL_EXTRA
     ${consilium_packages}/site/postinst ${consilium_packages}/site/prerm ${consilium_packages}/site/postrm)
+set(CPACK_DEBIAN_EXTRACT_PACKAGE_NAME consilium-extract)
+set(CPACK_DEBIAN_EXTRACT_PACKAGE_SECTION science)
 set(CPACK_DEBIAN_CONSOLE_PACKAGE_NAME consilium)
 set(CPACK_DEBIAN_CONSOLE_PACKAGE_SECTION science)
 # Debian's form: one line, then an indented text.
@@ -101,6 +106,10 @@ set(CPACK_COMPONENT_SITE_DESCRIPTION "hospital's agent of federated multicenter 
 Reads tables of research variables, asks a coordinator for work over one
 outbound connection, and answers with sums. It never sends a row, opens no
 port, and writes everything that leaves into a ledger in plain words.")
+set(CPACK_COMPONENT_EXTRACT_DESCRIPTION "radiomics features of medical images, at the hospital
+Turns lists of images and masks (NIfTI, NRRD, DICOM series, RT structure sets,
+segmentations) into tables of features after the IBSI's standard or as
+PyRadiomics defines them. Resumable, a process a core, and no network.")
 set(CPACK_COMPONENT_CONSOLE_DESCRIPTION "console of leads and auditors of federated radiomics studies
 Writes, checks, submits and follows multicenter studies, fetches their reports
 and re-derives every reported number from the log.")

@@ -37,6 +37,8 @@ demo="$root/build/demo"
 say "Making five hospitals' images in ${demo#"$root"/}"
 rm -rf -- "$demo"
 "$extract" demo --out "$demo" >/dev/null
+# The study says how features are extracted; each hospital reproduces the phantom's before it answers.
+"$extract" phantom --settings "$demo/params.yaml" >>"$demo/study.yaml"
 
 sites=() cohorts=()
 for list in "$demo"/cases-*.csv; do

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Makes the three Debian packages and prints where they are.
+# Makes the four Debian packages and prints where they are.
 #
 #   deploy/packages/build.sh [OUT]       default OUT: build/packages/debs
 #

@@ -20,6 +20,7 @@ export LC_ALL=C
 
 declare -A about=(
   [consilium]="console of leads and auditors of federated radiomics studies"
+  [consilium-extract]="radiomics features of medical images"
   [consilium-site]="hospital's agent of federated radiomics studies"
   [consilium-coordinator]="coordinator of federated radiomics studies"
 )
