@@ -14,6 +14,7 @@
 #include <span>
 #include <utility>
 
+#include "base/clean_text.h"
 #include "base/csv.h"
 #include "base/digest.h"
 #include "coordinator/report_json.h"
@@ -1306,42 +1307,6 @@ std::string EscapeScriptData(const std::string& json) {
 }
 
 }  // namespace
-
-std::string EscapeHtml(std::string_view text) {
-  constexpr std::string_view kReplacement = "\xEF\xBF\xBD";
-  const std::string clean = CleanUtf8(text);
-  std::string out;
-  out.reserve(clean.size());
-  for (std::size_t i = 0; i < clean.size(); ++i) {
-    const auto c = static_cast<unsigned char>(clean[i]);
-    const auto next = [&](std::size_t ahead) {
-      return i + ahead < clean.size() ? static_cast<unsigned char>(clean[i + ahead]) : 0u;
-    };
-    if (c == '&') {
-      out += "&amp;";
-    } else if (c == '<') {
-      out += "&lt;";
-    } else if (c == '>') {
-      out += "&gt;";
-    } else if (c == '"') {
-      out += "&quot;";
-    } else if (c == '\'') {
-      out += "&#39;";
-    } else if ((c < 0x20 && c != '\t' && c != '\n') || c == 0x7F) {
-      out += kReplacement;
-    } else if (c == 0xC2 && next(1) < 0xA0) {  // U+0080..U+009F
-      out += kReplacement;
-      i += 1;
-    } else if (c == 0xE2 && ((next(1) == 0x80 && next(2) >= 0xAA && next(2) <= 0xAE) ||
-                             (next(1) == 0x81 && next(2) >= 0xA6 && next(2) <= 0xA9))) {
-      out += kReplacement;  // U+202A..U+202E, U+2066..U+2069
-      i += 2;
-    } else {
-      out += static_cast<char>(c);
-    }
-  }
-  return out;
-}
 
 Result<std::string> ReportHtml(std::string_view report_json,
                                const std::vector<ReportTable>& tables) {

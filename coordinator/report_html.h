@@ -24,9 +24,4 @@ namespace consilium::coordinator {
 [[nodiscard]] Result<std::string> ReportHtml(std::string_view report_json,
                                              const std::vector<ReportTable>& tables);
 
-// `text` for use between tags and inside quoted attributes: & < > " ' escaped, bytes that are not
-// UTF-8 and control characters (C0 but tab and line feed, DEL, C1, bidirectional overrides) as
-// U+FFFD.
-[[nodiscard]] std::string EscapeHtml(std::string_view text);
-
 }  // namespace consilium::coordinator

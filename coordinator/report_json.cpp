@@ -6,34 +6,14 @@
 #include <cstdint>
 #include <vector>
 
+#include "base/clean_text.h"
+
 namespace consilium::coordinator {
 namespace {
 
 using study::CriterionStatus;
 using study::FitKey;
 using study::Interval;
-
-// Length of the well-formed sequence at the front of `text`; 0 if there is none.
-std::size_t SequenceLength(std::string_view text) {
-  const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
-  const auto tail = [&](std::size_t i, unsigned low = 0x80, unsigned high = 0xBF) {
-    return i < text.size() && byte(i) >= low && byte(i) <= high;
-  };
-  const unsigned lead = byte(0);
-  if (lead < 0x80) return 1;
-  if (lead >= 0xC2 && lead <= 0xDF) return tail(1) ? 2 : 0;
-  if (lead >= 0xE0 && lead <= 0xEF) {
-    const unsigned low = lead == 0xE0 ? 0xA0 : 0x80;
-    const unsigned high = lead == 0xED ? 0x9F : 0xBF;
-    return tail(1, low, high) && tail(2) ? 3 : 0;
-  }
-  if (lead >= 0xF0 && lead <= 0xF4) {
-    const unsigned low = lead == 0xF0 ? 0x90 : 0x80;
-    const unsigned high = lead == 0xF4 ? 0x8F : 0xBF;
-    return tail(1, low, high) && tail(2) && tail(3) ? 4 : 0;
-  }
-  return 0;
-}
 
 // Writes JSON front to back. The two outer levels and the rows of tables stand on lines of their
 // own.
@@ -402,21 +382,6 @@ void WriteRows(Writer& json, std::string_view key, const Rows& rows) {
 }
 
 }  // namespace
-
-std::string CleanUtf8(std::string_view text) {
-  std::string clean;
-  clean.reserve(text.size());
-  while (!text.empty()) {
-    const std::size_t length = SequenceLength(text);
-    if (length == 0) {
-      clean += "\xEF\xBF\xBD";
-    } else {
-      clean.append(text.substr(0, length));
-    }
-    text.remove_prefix(length == 0 ? 1 : length);
-  }
-  return clean;
-}
 
 std::string ReportJson(const study::Results& results) {
   Writer json;

@@ -18,8 +18,4 @@ inline constexpr std::string_view kReportSchema = "consilium.report/1";
 // other people's files) is written with U+FFFD in place of each bad byte.
 [[nodiscard]] std::string ReportJson(const study::Results& results);
 
-// `text` with every byte that is not part of a well-formed UTF-8 sequence (RFC 3629: no overlong
-// forms, no surrogates, nothing above U+10FFFF) replaced by U+FFFD.
-[[nodiscard]] std::string CleanUtf8(std::string_view text);
-
 }  // namespace consilium::coordinator

@@ -9,6 +9,7 @@
 #include <fstream>
 #include <map>
 
+#include "base/clean_text.h"
 #include "coordinator/report_json.h"
 #include "tests/support/sample_results.h"
 
@@ -327,19 +328,6 @@ TEST(ReportHtml, NoReportJsonEndsTheProgram) {
       (void)ReportHtml(changed, {});
     }
   }
-}
-
-TEST(EscapeHtml, EscapesMarkupAndReplacesWhatCouldReorderOrHideText) {
-  EXPECT_EQ(EscapeHtml("<a href=\"x\">&'"), "&lt;a href=&quot;x&quot;&gt;&amp;&#39;");
-  EXPECT_EQ(EscapeHtml("a\xE2\x80\xAE"
-                       "b"),
-            "a\xEF\xBF\xBD"
-            "b");
-  EXPECT_EQ(EscapeHtml(std::string("a\0b\x7F", 4)),
-            "a\xEF\xBF\xBD"
-            "b\xEF\xBF\xBD");
-  EXPECT_EQ(EscapeHtml("\xC2\x85"), "\xEF\xBF\xBD");
-  EXPECT_EQ(EscapeHtml("Z\xC3\xBCrich\t1"), "Z\xC3\xBCrich\t1");
 }
 
 // To look at the page: CONSILIUM_WRITE_SAMPLE_REPORT=/tmp/report.html report_test

@@ -6,6 +6,7 @@
 #include <limits>
 #include <nlohmann/json.hpp>
 
+#include "base/clean_text.h"
 #include "tests/support/sample_results.h"
 
 namespace consilium::coordinator {
@@ -123,16 +124,6 @@ TEST(ReportJson, EveryTextReadsBackAndBytesThatAreNotUtf8AreReplaced) {
     RC_ASSERT(report["provenance"]["study"].get<std::string>() == CleanUtf8(text));
     RC_ASSERT(report["flow"].contains(CleanUtf8(text)));
   }));
-}
-
-TEST(CleanUtf8, KeepsWhatIsWellFormedAndReplacesEachBadByte) {
-  EXPECT_EQ(CleanUtf8("Z\xC3\xBCrich \xE2\x82\xAC \xF0\x9F\x98\x80"),
-            "Z\xC3\xBCrich \xE2\x82\xAC \xF0\x9F\x98\x80");
-  EXPECT_EQ(CleanUtf8("a\xFFz"), "a\xEF\xBF\xBDz");
-  EXPECT_EQ(CleanUtf8("\xC0\xAF"), "\xEF\xBF\xBD\xEF\xBF\xBD");  // overlong '/'
-  EXPECT_EQ(CleanUtf8("\xED\xA0\x80"),
-            "\xEF\xBF\xBD\xEF\xBF\xBD\xEF\xBF\xBD");             // a surrogate
-  EXPECT_EQ(CleanUtf8("\xE2\x82"), "\xEF\xBF\xBD\xEF\xBF\xBD");  // cut short
 }
 
 }  // namespace
