@@ -15,6 +15,7 @@
 
 #include "disk/files.h"
 #include "engine/version.h"
+#include "extraction/compliance/report.h"
 #include "extraction/demo.h"
 #include "extraction/describe.h"
 #include "extraction/landmarks.h"
@@ -37,6 +38,7 @@ enum ExitCode {
   kUsage = program::kExitUsage,
   kInputWrong = 3,
   kStopped = 4,
+  kValuesDiffer = 5,
   kFault = program::kExitFault
 };
 
@@ -47,6 +49,7 @@ constexpr const char* kExitCodes =
     "  2   the command line is wrong\n"
     "  3   a file is missing, damaged or wrong\n"
     "  4   stopped before the end: the same command goes on from there\n"
+    "  5   --compliance: a value does not hold\n"
     "  70  a fault of the program\n";
 
 constexpr const char* kAbout =
@@ -58,6 +61,7 @@ constexpr const char* kAbout =
 
 struct Arguments {
   std::string cases, settings, out, shard = "1/1";
+  std::string compliance, sts_images;
   int jobs = 0;
   std::int64_t memory_mb = -1;
   int case_seconds = 0;
@@ -306,6 +310,27 @@ int ShowPhantom(const Arguments& arguments) {
   return kOk;
 }
 
+// Our values beside those that others published.
+int CheckCompliance(const Arguments& arguments) {
+  program::LiveLine line(::isatty(2) == 1);
+  const std::int64_t began = program::MonotonicMs();
+  const auto report = compliance::RunReferenceSets(
+      compliance::ReferenceSets({arguments.compliance, arguments.sts_images}),
+      [&](std::size_t done, std::size_t all, const std::string& what) {
+        if (!arguments.json)
+          line.Show(static_cast<double>(done) / static_cast<double>(all), what,
+                    program::MonotonicMs() - began);
+      });
+  if (!arguments.json) line.End();
+  if (!report) return Told(arguments, report.error());
+  const auto written = compliance::WriteReport(*report, arguments.out);
+  if (!written) return Told(arguments, written.error());
+  const int code = report->Holds() ? kOk : kValuesDiffer;
+  std::cout << (arguments.json ? compliance::JsonOf(*report, arguments.out, code)
+                               : compliance::TextOf(*report));
+  return code;
+}
+
 int Main(int argc, char** argv) {
   Arguments arguments;
   CLI::App app(kAbout, "consilium-extract");
@@ -329,6 +354,14 @@ int Main(int argc, char** argv) {
   app.add_option("--case-seconds", arguments.case_seconds,
                  "A case that takes longer fails (default: no limit)")
       ->check(CLI::Range(1, 1'000'000));
+
+  CLI::Option* check = app.add_option("--compliance", arguments.compliance,
+                                      "Folder of references: our values beside the published ones")
+                           ->excludes("CASES")
+                           ->needs("--out");
+  app.add_option("--sts-images", arguments.sts_images,
+                 "--compliance: also 49 sarcomas (STS_001/MR_T1_image.nii.gz, ...)")
+      ->needs(check);
 
   CLI::App* merge = app.add_subcommand("merge", "The tables of all shards as one");
   merge->add_option("FOLDERS", arguments.parts, "--out of each shard")->required();
@@ -363,6 +396,7 @@ int Main(int argc, char** argv) {
   if (*phantom) return ShowPhantom(arguments);
   if (*demo) return Demo(arguments);
   if (*worker) return Work(arguments);
+  if (*check) return CheckCompliance(arguments);
   if (*stable) {
     const auto done = stability.Do(arguments.json);
     return done ? kOk : Told(arguments, done.error());
