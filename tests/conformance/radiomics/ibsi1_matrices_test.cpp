@@ -1,4 +1,4 @@
-// The digital phantom against the IBSI's matrices and values.
+// The digital phantom against the IBSI's matrices.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
@@ -7,10 +7,10 @@
 #include <string>
 
 #include "engine/glcm.h"
-#include "engine/ibsi.h"
 #include "engine/ngtdm.h"
+#include "engine/resegment.h"
 #include "engine/runs_and_zones.h"
-#include "tests/conformance/radiomics/ibsi1_values.h"
+#include "extraction/compliance/reference_set.h"
 #include "tests/support/digital_phantom.h"
 #include "tests/support/reference_data.h"
 
@@ -115,16 +115,17 @@ TEST(DigitalPhantom, AllPrintedMatrices) {
   EXPECT_EQ(compared, 88);
 }
 
-TEST(DigitalPhantom, EveryValue) {
-  CONSILIUM_NEEDS_SHARED(kIbsi1Values);
+// Values are taken of the files (ibsi1_values_test.cpp), matrices of the phantom in code.
+TEST(DigitalPhantom, IsTheOneInTheFiles) {
+  const std::string folder = "reference/radiomics/data/ibsi1_digital_phantom";
+  CONSILIUM_NEEDS_SHARED(folder);
+  const auto file = compliance::ReadReferenceCase(testing_support::Shared(folder + "/image.nii.gz"),
+                                                  testing_support::Shared(folder + "/mask.nii.gz"));
+  ASSERT_TRUE(file.has_value()) << file.error().message;
   const auto phantom = MakeDigitalPhantom();
-  IbsiSettings settings;
-  settings.discretisation.method = Discretisation::Method::kNone;
-  const auto region = Prepare(phantom.image, phantom.mask, settings);
-  ASSERT_TRUE(region.has_value()) << region.error().message;
-  const auto features = IbsiFeatures(*region, settings);
-  ASSERT_TRUE(features.has_value()) << features.error().message;
-  EXPECT_EQ(CompareWithIbsi1("digital", *features), 482);
+  EXPECT_EQ(file->image.grid, phantom.image.grid);
+  EXPECT_EQ(file->mask.inside, phantom.mask.inside);
+  EXPECT_EQ(IntensitiesOf(file->image, file->mask), phantom.inside);
 }
 
 }  // namespace
