@@ -16,7 +16,7 @@
 
 #include "base/rng.h"
 #include "engine/reconcile.h"
-#include "tests/conformance/dicom/written_dicom.h"
+#include "tests/conformance/dicom/written_masks.h"
 
 namespace consilium::engine::dicom {
 namespace {
@@ -205,43 +205,6 @@ TEST(Segmentation, OfFractionsIsInsideFromOneHalfOn) {
   EXPECT_EQ(mask.mask.inside[1], 1);
 }
 
-DcmItem& Item(DcmItem& parent, const DcmTagKey& sequence, long number) {
-  DcmItem* item = nullptr;
-  EXPECT_TRUE(parent.findOrCreateSequenceItem(sequence, item, number).good());
-  return *item;
-}
-void Put(DcmItem& item, const DcmTagKey& tag, const std::string& value) {
-  EXPECT_TRUE(item.putAndInsertString(tag, value.c_str()).good());
-}
-
-WrittenFile LabelMap(const std::vector<int>& labels) {
-  WrittenFile file(0);
-  file.Set(DCM_SOPClassUID, "1.2.840.10008.5.1.4.1.1.66.7").Set(DCM_Modality, "SEG");
-  for (const DcmTagKey& tag :
-       {DCM_ImagePositionPatient, DCM_ImageOrientationPatient, DCM_PixelSpacing})
-    file.Remove(tag);
-  file.Set(DCM_SegmentationType, "LABELMAP").Set(DCM_NumberOfFrames, std::to_string(kSlices));
-  file.SetNumber(DCM_Rows, kTall).SetNumber(DCM_PixelRepresentation, 0).SetPixels(labels);
-  for (long i = 0; i < 2; ++i) {
-    DcmItem& segment = Item(file.data(), DCM_SegmentSequence, i);
-    EXPECT_TRUE(
-        segment.putAndInsertUint16(DCM_SegmentNumber, static_cast<Uint16>(300 * i + 1)).good());
-    Put(segment, DCM_SegmentLabel, i == 0 ? "Tumour" : "Lung");
-  }
-  DcmItem& shared = Item(file.data(), DCM_SharedFunctionalGroupsSequence, 0);
-  Put(Item(shared, DCM_PixelMeasuresSequence, 0), DCM_PixelSpacing, "1.2\\0.8");
-  const auto& d = kOblique.direction;
-  Put(Item(shared, DCM_PlaneOrientationSequence, 0), DCM_ImageOrientationPatient,
-      Decimals({d[0][0], d[0][1], d[0][2], d[1][0], d[1][1], d[1][2]}));
-  for (int z = 0; z < kSlices; ++z) {
-    const Position p = PositionOf(kGrid, kOblique, {0, 0, static_cast<double>(z)});
-    Put(Item(Item(file.data(), DCM_PerFrameFunctionalGroupsSequence, z), DCM_PlanePositionSequence,
-             0),
-        DCM_ImagePositionPatient, Decimals({p[0], p[1], p[2]}));
-  }
-  return file;
-}
-
 TEST(Segmentation, OfLabelsIsInsideWhereThePixelIsTheSegmentsNumber) {
   Rng rng(4, "seg");
   std::vector<int> labels;
@@ -249,7 +212,7 @@ TEST(Segmentation, OfLabelsIsInsideWhereThePixelIsTheSegmentsNumber) {
     labels.push_back(rng.Chance(0.3) ? 1 : rng.Chance(0.3) ? 301 : 0);
   for (const auto syntax : {EXS_LittleEndianExplicit, EXS_RLELossless}) {
     const Folder folder;
-    LabelMap(labels).Save(folder / "seg", syntax);
+    LabelMap(kGrid, labels).Save(folder / "seg", syntax);
     const auto read = ReadSegmentation(folder / "seg");
     ASSERT_TRUE(read.has_value()) << read.error().message;
     for (const Segment& segment : read->segments) {
@@ -272,7 +235,7 @@ TEST(Segmentation, OfBitsIsReadWhateverTheFramesSize) {
       inside.push_back(rng.Chance(0.5) ? 1 : 0);
       bytes[i / 8] = static_cast<Uint8>(bytes[i / 8] | inside.back() << (i % 8));
     }
-    WrittenFile file = LabelMap({});
+    WrittenFile file = LabelMap(kGrid, {});
     file.Set(DCM_SegmentationType, "BINARY").SetNumber(DCM_Rows, high);
     file.SetNumber(DCM_BitsAllocated, 1).SetNumber(DCM_BitsStored, 1).SetNumber(DCM_HighBit, 0);
     EXPECT_TRUE(
@@ -293,7 +256,7 @@ TEST(Segmentation, WithoutPlanesOrOfShiftedOrTurnedFramesIsRefused) {
   const std::vector<int> labels(kGrid.voxel_count(), 1);
   const auto refused = [&](auto change, const std::string& why) {
     const Folder folder;
-    WrittenFile file = LabelMap(labels);
+    WrittenFile file = LabelMap(kGrid, labels);
     change(Item(file.data(), DCM_PerFrameFunctionalGroupsSequence, 2));
     file.Save(folder / "seg");
     const auto read = ReadSegmentation(folder / "seg");
@@ -325,7 +288,7 @@ TEST(Segmentation, OfAnotherModalityOrKindIsRefused) {
   WrittenFile(0).Save(folder / "ct");
   EXPECT_NE(ReadSegmentation(folder / "ct").error().message.find("'CT', expected SEG"),
             std::string::npos);
-  LabelMap(std::vector<int>(kGrid.voxel_count()))
+  LabelMap(kGrid, std::vector<int>(kGrid.voxel_count()))
       .Set(DCM_SegmentationType, "BINARY")
       .Save(folder / "seg");
   EXPECT_NE(ReadSegmentation(folder / "seg")

@@ -4,7 +4,7 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
-#include "tests/conformance/dicom/written_dicom.h"
+#include "tests/conformance/dicom/written_masks.h"
 
 namespace consilium::engine::dicom {
 namespace {
@@ -12,67 +12,17 @@ namespace {
 constexpr int kSlices = 8;
 const Grid kGrid{{kWide, kHigh, kSlices}, kOneSlice.spacing_mm};
 
-struct Drawn {
-  std::string type = "CLOSED_PLANAR";
-  std::vector<Index> points;  // in voxels
-};
-
-// A rectangle in slice z, from corner to corner.
-Drawn Rectangle(double z, double left, double top, double right, double bottom) {
-  return {"CLOSED_PLANAR",
-          {{left, top, z}, {right, top, z}, {right, bottom, z}, {left, bottom, z}}};
-}
-
-DcmItem& Item(DcmItem& parent, const DcmTagKey& sequence, long number) {
-  DcmItem* item = nullptr;
-  EXPECT_TRUE(parent.findOrCreateSequenceItem(sequence, item, number).good());
-  return *item;
-}
-void Put(DcmItem& item, const DcmTagKey& tag, const std::string& value) {
-  EXPECT_TRUE(item.putAndInsertString(tag, value.c_str()).good());
-}
-
-class Writer {
+class Writer : public WrittenStructureSet {
  public:
-  Writer() {
-    DcmItem& frame = Item(file_.data(), DCM_ReferencedFrameOfReferenceSequence, 0);
-    Put(frame, DCM_FrameOfReferenceUID, kFrameUid);
-    DcmItem& study = Item(frame, DCM_RTReferencedStudySequence, 0);
-    Put(Item(study, DCM_RTReferencedSeriesSequence, 0), DCM_SeriesInstanceUID, kSeriesUid);
-  }
-
   Writer& Add(const std::string& name, const std::vector<Drawn>& contours) {
-    const std::string number = std::to_string(10 - count_);  // numbers are not the order
-    DcmItem& roi = Item(file_.data(), DCM_StructureSetROISequence, count_);
-    Put(roi, DCM_ROINumber, number);
-    Put(roi, DCM_ROIName, name);
-    Put(roi, DCM_ReferencedFrameOfReferenceUID, kFrameUid);
-    DcmItem& drawn = Item(file_.data(), DCM_ROIContourSequence, count_++);
-    Put(drawn, DCM_ReferencedROINumber, number);
-    for (std::size_t i = 0; i < contours.size(); ++i) {
-      DcmItem& item = Item(drawn, DCM_ContourSequence, static_cast<long>(i));
-      std::vector<double> numbers;
-      for (const Index& point : contours[i].points) {
-        for (const double number_mm : PositionOf(kGrid, kOblique, point))
-          numbers.push_back(number_mm);
-      }
-      Put(item, DCM_ContourGeometricType, contours[i].type);
-      Put(item, DCM_NumberOfContourPoints, std::to_string(contours[i].points.size()));
-      Put(item, DCM_ContourData, Decimals(numbers));
-    }
+    WrittenStructureSet::Add(name, contours);
     return *this;
   }
-  WrittenFile& file() { return file_; }
-
   Result<StructureSet> Read(E_TransferSyntax syntax = EXS_LittleEndianExplicit) {
     const Folder folder;
-    file_.Save(folder / "rs", syntax);
+    file().Save(folder / "rs", syntax);
     return ReadStructureSet(folder / "rs");
   }
-
- private:
-  WrittenFile file_ = WrittenFile::Empty("RTSTRUCT", UID_RTStructureSetStorage);
-  long count_ = 0;
 };
 
 Result<RoiMask> MaskOfOne(const std::vector<Drawn>& contours) {
