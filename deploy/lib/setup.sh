@@ -17,7 +17,7 @@ packages=(
   g++ cmake ninja-build ccache pkg-config ca-certificates curl openssl
   libeigen3-dev libqhull-dev libfmt-dev libexpected-dev libyaml-cpp-dev nlohmann-json3-dev libcli11-dev
   libssl-dev libsodium-dev libgrpc++-dev libprotobuf-dev protobuf-compiler protobuf-compiler-grpc
-  libsqlitecpp-dev libsqlite3-dev libspdlog-dev libinsighttoolkit5-dev libgdcm-dev
+  libsqlitecpp-dev libsqlite3-dev libspdlog-dev libinsighttoolkit5-dev libgdcm-dev zlib1g-dev
   libgtest-dev librapidcheck-dev libbenchmark-dev libdcmtk-dev
 )
 node_major_min=18          # web/package.json, "engines"

@@ -6,17 +6,55 @@
 #include <itkNiftiImageIO.h>
 #include <itkNrrdImageIO.h>
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
+#include <new>
 #include <vector>
 
 #include "base/csv.h"
+#include "engine/itk/nifti_file.h"
 
 namespace consilium::engine::itk_files {
 namespace {
 
 tl::unexpected<Error> Cannot(const std::filesystem::path& path, std::string_view why) {
   return Fail(ErrorCode::kInvalidArgument, fmt::format("{}: {}", path.string(), why));
+}
+
+// What a reader says, without where in the reader it says it: its last line.
+tl::unexpected<Error> Cannot(const std::filesystem::path& path, const itk::ExceptionObject& error) {
+  std::string_view said = error.GetDescription();
+  said = said.substr(0, said.find_last_not_of("\n ") + 1);  // npos + 1 is 0
+  said = Trimmed(said.substr(said.rfind('\n') + 1));
+  if (said.find("orthonormal") != std::string_view::npos) {
+    return Cannot(path,
+                  "its axes are not at right angles to each other, which no grid of voxels is; "
+                  "resample it onto a straight grid, or correct the header");
+  }
+  for (const std::string_view address : {"): ", "ERROR: ", "[nrrd] "}) {
+    if (const auto at = said.find(address); at != std::string_view::npos)
+      said.remove_prefix(at + address.size());
+  }
+  return Cannot(path, fmt::format("cannot be read: it is damaged, cut short or without its data "
+                                  "file; copy it again ({})",
+                                  said));
+}
+
+// A file of `bytes` cannot hold more than this. Headers whose numbers are in another file can.
+Result<void> CheckSize(const std::filesystem::path& path, const Grid& grid, double voxel_bytes) {
+  constexpr double kVoxelsMax = 2147483648.0;
+  const double voxels = static_cast<double>(grid.size[0]) * grid.size[1] * grid.size[2];
+  const auto extension = path.extension();
+  const bool is_header = extension == ".nhdr" || extension == ".mhd" || extension == ".hdr";
+  std::error_code none;
+  const auto bytes = static_cast<double>(std::filesystem::file_size(path, none));
+  if (voxels >= 1 && voxels < kVoxelsMax &&
+      (is_header || voxels * voxel_bytes <= kUnpackedMax * bytes))
+    return {};
+  return Cannot(path, fmt::format("says that it has {} voxels, which {:.0f} bytes cannot hold, or "
+                                  "which are more than 2^31; it is damaged: copy it again",
+                                  fmt::join(grid.size, " x "), bytes));
 }
 
 itk::ImageIOBase::Pointer ReaderOf(const std::string& path) {
@@ -80,6 +118,21 @@ bool Convert(itk::IOComponentEnum type, const std::vector<char>& bytes, Image& i
   }
 }
 
+// All numbers of a file. Where a file ends too early, MetaIO leaves the rest as it was and says
+// nothing: if the last number may not have been written, it is read once more over another one.
+Result<std::vector<char>> BytesOf(itk::ImageIOBase& reader, const std::filesystem::path& path) {
+  std::vector<char> bytes(static_cast<std::size_t>(reader.GetImageSizeInBytes()));
+  const auto read_over = [&](char before) {
+    const auto last = bytes.end() - static_cast<std::ptrdiff_t>(reader.GetComponentSize());
+    std::fill(last, bytes.end(), before);
+    reader.Read(bytes.data());
+    return std::string(last, bytes.end());
+  };
+  const std::string last = read_over('\x5A');
+  if (last.find('\x5A') == std::string::npos || read_over('\x25') == last) return bytes;
+  return Cannot(path, "ends before its last voxel: it is damaged or cut short; copy it again");
+}
+
 // A file as it is stored: voxels of `components` numbers, one after another.
 struct Stored {
   PlacedImage image;  // values [voxel_count * components], those of a voxel together
@@ -88,7 +141,11 @@ struct Stored {
 };
 
 Result<Stored> Read(const std::filesystem::path& path, unsigned components_max) {
+  const auto nifti = CheckNifti(path);
+  CONSILIUM_TRY(nifti);
   const auto reader = ReaderOf(path.string());
+  if (reader == nullptr && *nifti)
+    return Cannot(path, "is a NIfTI file without its name; call it .nii, or .nii.gz if packed");
   if (reader == nullptr)
     return Cannot(path, "is no NIfTI, NRRD or MetaImage file; convert it to one of them");
   reader->SetFileName(path.string());
@@ -98,13 +155,18 @@ Result<Stored> Read(const std::filesystem::path& path, unsigned components_max) 
   stored.components = reader->GetNumberOfComponents();
   if (stored.components < 1 || stored.components > components_max) {
     return Cannot(
-        path, fmt::format("has {} numbers a voxel, expected {}", stored.components,
+        path, fmt::format("has {} numbers a voxel, expected {}; give an image of one channel",
+                          stored.components,
                           components_max == 1 ? "one" : fmt::format("at most {}", components_max)));
   }
   auto& [image, place] = stored.image;
+  constexpr std::size_t kLengthMax = std::numeric_limits<int>::max();  // too long in any case
   itk::ImageIORegion region(dimensions);
   for (unsigned axis = 0; axis < 3; ++axis) {
-    image.grid.size[axis] = axis < dimensions ? static_cast<int>(reader->GetDimensions(axis)) : 1;
+    image.grid.size[axis] =
+        axis < dimensions
+            ? static_cast<int>(std::min<std::size_t>(reader->GetDimensions(axis), kLengthMax))
+            : 1;
     image.grid.spacing_mm[axis] = axis < dimensions ? reader->GetSpacing(axis) : 1;
     place.origin_mm[axis] = axis < dimensions ? reader->GetOrigin(axis) : 0;
     for (unsigned i = 0; i < 3; ++i) {
@@ -120,12 +182,18 @@ Result<Stored> Read(const std::filesystem::path& path, unsigned components_max) 
     region.SetIndex(axis, 0);
     region.SetSize(axis, reader->GetDimensions(axis));
   }
+  CONSILIUM_TRY(CheckSize(path, image.grid,
+                          static_cast<double>(reader->GetComponentSize()) * stored.components));
+  if (const auto map = IndexMap::Of(image.grid, place); !map)
+    return tl::unexpected(Within(path.string(), map.error()));
   reader->SetIORegion(region);
-  std::vector<char> bytes(static_cast<std::size_t>(reader->GetImageSizeInBytes()));
-  reader->Read(bytes.data());
+  const auto bytes = BytesOf(*reader, path);
+  CONSILIUM_TRY(bytes);
   image.values.resize(image.grid.voxel_count() * stored.components);
-  if (!Convert(reader->GetComponentType(), bytes, image))
-    return Cannot(path, "holds numbers of a kind that is not read here");
+  if (!Convert(reader->GetComponentType(), *bytes, image))
+    return Cannot(
+        path, "holds numbers of a kind that is not read here; convert it to whole or real numbers");
+  if (*nifti) CONSILIUM_TRY(PutBackNotFinite(**nifti, stored.components, image.values));
   stored.words = reader->GetMetaDataDictionary();
   return stored;
 }
@@ -138,7 +206,12 @@ Result<Stored> ReadStored(const std::filesystem::path& path, unsigned components
   try {
     return Read(path, components_max);
   } catch (const itk::ExceptionObject& error) {
-    return Cannot(path, error.GetDescription());
+    return Cannot(path, error);
+  } catch (const std::bad_alloc&) {
+    return Fail(ErrorCode::kResourceExhausted,
+                fmt::format("{}: needs more memory than this process may have; allow more "
+                            "(--memory-mb), take fewer processes (--jobs), or cut the image",
+                            path.string()));
   } catch (const std::exception& error) {
     return Cannot(path, error.what());
   }
