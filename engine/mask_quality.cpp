@@ -72,12 +72,14 @@ std::vector<Finding> CheckRegion(const Image& image, const Mask& mask,
   }
   const Box box = BoundingBoxOf(mask);
   if (box.empty) {
-    found(Severity::kError, "empty", "the region has no voxel");
+    found(Severity::kError, "empty", "the region has no voxel; draw it, or leave the case out");
     return findings;
   }
   const std::vector<double> inside = IntensitiesOf(image, mask);
   if (inside.size() == 1)
-    found(Severity::kError, "one_voxel", "the region is one voxel: it has no texture and no shape");
+    found(
+        Severity::kError, "one_voxel",
+        "the region is one voxel: it has no texture and no shape; draw it larger or leave it out");
   const std::string faces = FacesTouched(mask.grid, box);
   if (!faces.empty()) {
     found(Severity::kWarning, "border",

@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
+#include <new>
 #include <optional>
 #include <vector>
 
@@ -24,9 +26,18 @@ using engine::Image;
 using engine::Mask;
 
 Result<void> AppendFile(const fs::path& path, Sha256Stream& stream) {
-  std::error_code none;
-  const auto size = fs::file_size(path, none);
-  if (none) return Fail(ErrorCode::kNotFound, fmt::format("{}: {}", path.string(), none.message()));
+  std::error_code problem;
+  const auto status = fs::status(path, problem);
+  if (status.type() == fs::file_type::not_found)
+    return Fail(ErrorCode::kNotFound, path.string() + ": there is no such file or folder");
+  if (!problem && !fs::is_regular_file(status)) {  // a pipe would be waited for without end
+    return Fail(ErrorCode::kInvalidArgument,
+                path.string() + ": is neither a file nor a folder, but a pipe, socket or device");
+  }
+  const auto size = problem ? 0 : fs::file_size(path, problem);
+  if (problem)
+    return Fail(ErrorCode::kUnavailable,
+                fmt::format("{}: cannot be read: {}", path.string(), problem.message()));
   return disk::ReadPieces(path, size, [&](std::span<const std::uint8_t> piece) -> Result<void> {
     stream.Append(piece);
     return {};
@@ -42,12 +53,54 @@ Result<Digest> DigestOf(const fs::path& path) {
     return stream.Finish();
   }
   std::vector<fs::path> files;
-  for (const auto& entry : fs::recursive_directory_iterator(path, none)) {
-    if (entry.is_regular_file(none)) files.push_back(entry.path());
+  std::error_code problem;
+  auto entry = fs::recursive_directory_iterator(path, problem);
+  for (; !problem && entry != fs::recursive_directory_iterator(); entry.increment(problem)) {
+    if (entry->is_regular_file(none)) files.push_back(entry->path());
+  }
+  if (problem) {
+    return Fail(ErrorCode::kUnavailable,
+                fmt::format("{}: cannot be listed: {}", path.string(), problem.message()));
   }
   std::sort(files.begin(), files.end());
   for (const auto& file : files) CONSILIUM_TRY(AppendFile(file, stream));
   return stream.Finish();
+}
+
+// The same of what a column of the list names.
+Result<Digest> DigestOf(const fs::path& path, std::string_view column) {
+  auto digest = DigestOf(path);
+  if (!digest) {
+    digest.error().message +=
+        fmt::format("; correct the path in column '{}', or the file's rights", column);
+  }
+  return digest;
+}
+
+// Voxels without a number inside a region are the region's failure; outside they are taken as 0,
+// as filters and resampling need numbers everywhere.
+void DealWithNotFinite(LoadedCase& loaded) {
+  std::vector<double>& values = loaded.image.image.values;
+  std::vector<std::size_t> at;
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    if (!std::isfinite(values[i])) at.push_back(i);
+  }
+  if (at.empty()) return;
+  std::erase_if(loaded.regions, [&](const Region& region) {
+    const auto inside =
+        std::count_if(at.begin(), at.end(), [&](auto i) { return region.mask.inside[i] == 1; });
+    if (inside == 0) return false;
+    loaded.failures.push_back(
+        {region.name, fmt::format("{} of the region's voxels have no finite number in the image; "
+                                  "repair the image, or draw around them",
+                                  inside)});
+    return true;
+  });
+  for (const std::size_t i : at) values[i] = 0;
+  loaded.notes.push_back(
+      fmt::format("{} voxels of the image outside the region have no finite number and are "
+                  "taken as 0: filters and resampling near them may show it",
+                  at.size()));
 }
 
 std::string Spaced(const std::array<double, 3>& numbers) {
@@ -181,9 +234,9 @@ void AddPerturbed(const LoadedCase& loaded, const Region& region, const CaseKey&
 }  // namespace
 
 Result<CaseKey> KeyOf(const Case& one, const Settings& settings) {
-  const auto image = DigestOf(one.image);
+  const auto image = DigestOf(one.image, "image");
   CONSILIUM_TRY(image);
-  const auto mask = DigestOf(one.mask);
+  const auto mask = DigestOf(one.mask, "mask");
   CONSILIUM_TRY(mask);
   std::string text = fmt::format("{}\n{}\n{}\n{}\n{}\n", engine::kVersion, Hex(settings.digest),
                                  Hex(*image), Hex(*mask), one.series);
@@ -218,17 +271,23 @@ Outcome FeaturesOf(const LoadedCase& loaded, const Settings& settings) {
   return outcome;
 }
 
-Outcome ExtractCase(const Case& one, const CaseKey& key, const Settings& settings) {
+Outcome ExtractCase(const Case& one, const CaseKey& key, const Settings& settings) try {
   auto loaded = ReadCase(one, settings.label);
   if (!loaded) return {{}, {{"", loaded.error().message}}};
   loaded->provenance.insert(loaded->provenance.begin(), {{"engine", engine::kVersion},
                                                          {"settings_sha256", Hex(settings.digest)},
                                                          {"image_sha256", Hex(key.image)},
                                                          {"mask_sha256", Hex(key.mask)}});
+  DealWithNotFinite(*loaded);
   Outcome outcome = FeaturesOf(*loaded, settings);
   for (const Region& region : loaded->regions)
     AddPerturbed(*loaded, region, key, settings, outcome);
   return outcome;
+} catch (const std::bad_alloc&) {
+  return {{},
+          {{"",
+            "the case needs more memory than a process of this run may have; allow more "
+            "(--memory-mb), take fewer processes (--jobs), or cut or resample the image"}}};
 }
 
 }  // namespace consilium::extraction

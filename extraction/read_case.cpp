@@ -37,8 +37,8 @@ void AddRegion(LoadedCase& loaded, std::string name, const PlacedMask& mask,
   loaded.regions.push_back({std::move(name), std::move(reconciled->mask), std::move(notes)});
 }
 
+constexpr std::size_t kShown = 20;  // labels in a message
 std::string Listed(const std::vector<engine::Label>& labels) {
-  constexpr std::size_t kShown = 20;
   std::string text;
   for (std::size_t i = 0; i < std::min(labels.size(), kShown); ++i)
     text += fmt::format("{}{}", i == 0 ? "" : ", ", labels[i].value);
@@ -61,11 +61,15 @@ Result<std::vector<std::int64_t>> Chosen(const Case& one, int label,
     chosen.push_back(value);
     if (std::any_of(there.begin(), there.end(), [&](const auto& l) { return l.value == value; }))
       continue;
-    return Fail(ErrorCode::kNotFound,
-                there.empty()
-                    ? fmt::format("{} is empty: it has no label", one.mask.string())
-                    : fmt::format("{} has no label {}; it has {}: name one in column 'label'",
-                                  one.mask.string(), value, Listed(there)));
+    return Fail(
+        ErrorCode::kNotFound,
+        there.empty()
+            ? fmt::format("{} is empty: it has no label; draw the region, or leave the "
+                          "case out",
+                          one.mask.string())
+            : fmt::format("{} has no label {}; it has {}: name one in column 'label'{}",
+                          one.mask.string(), value, Listed(there),
+                          there.size() > kShown ? ", or is it an image instead of a mask?" : ""));
   }
   return chosen;
 }
@@ -153,7 +157,13 @@ Result<const dicom::Series*> Chosen(const Case& one, const dicom::Listing& listi
   }
   if (chosen.size() == 1) return chosen.front();
   if (listing.series.empty()) {
-    return Fail(ErrorCode::kNotFound, fmt::format("{} holds no DICOM image", one.image.string()));
+    return Fail(
+        ErrorCode::kNotFound,
+        fmt::format("{} holds no DICOM image; name the folder or file of one in column "
+                    "'image' ({})",
+                    one.image.string(),
+                    listing.notes.empty() ? "it has no file"
+                                          : fmt::format("{}", fmt::join(listing.notes, "; "))));
   }
   return Fail(
       ErrorCode::kInvalidArgument,
@@ -199,6 +209,8 @@ Result<std::optional<dicom::Acquisition>> LoadImage(const Case& one, LoadedCase&
   if (!image) return tl::unexpected(Within(one.image.string(), std::move(image.error())));
   loaded.image = std::move(image->placed);
   loaded.notes = std::move(image->notes);
+  for (const std::string& why : listing->left_out)
+    loaded.notes.push_back("left out: " + why);
   loaded.provenance = ToProvenance(image->acquisition);
   return std::optional(std::move(image->acquisition));
 }
@@ -274,10 +286,15 @@ Result<void> ReadDicomMask(const Case& one, const std::optional<dicom::Acquisiti
   CONSILIUM_TRY(listing);
   const std::size_t files = listing->structure_sets.size() + listing->segmentations.size();
   if (files != 1) {
-    return Fail(ErrorCode::kInvalidArgument,
-                fmt::format("{} holds {} structure sets and {} segmentations; name one file",
-                            one.mask.string(), listing->structure_sets.size(),
-                            listing->segmentations.size()));
+    std::string said = fmt::format(
+        "{} holds {} structure sets and {} segmentations, expected one of either; name it in "
+        "column 'mask'",
+        one.mask.string(), listing->structure_sets.size(), listing->segmentations.size());
+    if (files == 0 && !listing->series.empty())
+      said += fmt::format(" (there are {} series of images, which are no masks)",
+                          listing->series.size());
+    for (const std::string& note : listing->notes) said += "; " + note;
+    return Fail(ErrorCode::kInvalidArgument, said);
   }
   return listing->segmentations.empty()
              ? ReadStructures(one, listing->structure_sets.front(), acquisition, loaded)

@@ -126,8 +126,11 @@ class Process {
     ::waitpid(std::exchange(pid_, 0), &status, 0);
     std::string how =
         WIFSIGNALED(status)
-            ? fmt::format("the process that read it was ended by signal {} ({})", WTERMSIG(status),
-                          ::strsignal(WTERMSIG(status)))
+            ? fmt::format("the process that read it was ended by signal {} ({}){}",
+                          WTERMSIG(status), ::strsignal(WTERMSIG(status)),
+                          WTERMSIG(status) == SIGKILL
+                              ? ", by a person or for want of memory; run again, with fewer --jobs"
+                              : "; leave the case out, or convert its files to NIfTI or NRRD")
             : fmt::format("the process that read it ended with exit code {}", WEXITSTATUS(status));
     std::array<char, kWordsBytesMax> words{};
     const off_t size = ::lseek(words_.get(), 0, SEEK_END);
@@ -232,8 +235,10 @@ class Pool {
     const std::size_t request = *(*process)->request;
     std::string how = (*process)->Bury();
     if ((*process)->too_slow) {
-      how = fmt::format("it took longer than {} s, which is the limit of this run",
-                        options_.request_seconds_max);
+      how = fmt::format(
+          "it took longer than {} s, which is the limit of this run; allow more "
+          "(--case-seconds), or cut or resample the image",
+          options_.request_seconds_max);
     }
     working_.erase(process);
     return events_.on_death(request, how);

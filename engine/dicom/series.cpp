@@ -98,7 +98,7 @@ class Lister {
       if (file.error().code == ErrorCode::kInvalidArgument) {
         ++unread_;
       } else {
-        listing_.notes.push_back(file.error().message);
+        LeaveOut(file.error());
       }
       return;
     }
@@ -110,7 +110,7 @@ class Lister {
       listing_.segmentations.push_back(path);
     } else if (root.Has(kRows)) {
       const auto added = AddImage(path, root);
-      if (!added) listing_.notes.push_back(Within(path.string(), added.error()).message);
+      if (!added) LeaveOut(Within(path.string(), added.error()));
     } else {
       ++unread_;
     }
@@ -136,6 +136,10 @@ class Lister {
   }
 
  private:
+  void LeaveOut(const Error& error) {
+    listing_.notes.push_back(error.message);
+    listing_.left_out.push_back(error.message);
+  }
   Result<bool> AddImage(const fs::path& path, const DataSet& root) {
     constexpr int kFramesMax = 1 << 24;
     const auto stated = root.Whole(kNumberOfFrames, 1, kFramesMax);
@@ -505,7 +509,8 @@ Result<Listing> ListSeries(const fs::path& folder) {
   if (is_file) paths.insert(folder);
   auto entry = is_file ? fs::recursive_directory_iterator()
                        : fs::recursive_directory_iterator(folder, problem);
-  if (!is_file && problem) return Fail(ErrorCode::kNotFound, folder.string() + ": " + problem.message());
+  if (!is_file && problem)
+    return Fail(ErrorCode::kNotFound, folder.string() + ": " + problem.message());
   for (; entry != fs::recursive_directory_iterator(); entry.increment(problem)) {
     if (problem) return Fail(ErrorCode::kUnavailable, folder.string() + ": " + problem.message());
     std::error_code ignored;

@@ -44,11 +44,12 @@ struct Series {
 struct Listing {
   std::vector<Series> series;  // by UID, then in the order of their first files' names
   std::vector<std::filesystem::path> structure_sets, segmentations;
-  std::vector<std::string> notes;  // files that are no DICOM or damaged; series that were split
+  std::vector<std::string> notes;     // files that are no DICOM or damaged; series that were split
+  std::vector<std::string> left_out;  // of the notes, those of files that may belong to a series
 };
 
-// Looks through a folder and those in it, or at one file; reads headers only. Errors: kNotFound (no such folder),
-// kResourceExhausted (more than kFilesMax files).
+// Looks through a folder and those in it, or at one file; reads headers only. Errors: kNotFound (no
+// such folder), kResourceExhausted (more than kFilesMax files).
 [[nodiscard]] Result<Listing> ListSeries(const std::filesystem::path& folder);
 
 // How an image was made, as far as its header says.
