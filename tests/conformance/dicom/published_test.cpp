@@ -48,7 +48,8 @@ TEST_P(Dicom, IsThePublishedImageAndMaskVoxelForVoxel) {
   const auto image = ReadSeries(listing->series[0]);
   ASSERT_TRUE(image.has_value()) << image.error().message;
   EXPECT_EQ(image->notes, std::vector<std::string>{});
-  const auto& [grid, values] = image->placed.image;
+  const Grid& grid = image->placed.image.grid;
+  const std::vector<double>& values = image->placed.image.values;
   if (!one.image.empty()) {
     const auto nifti = itk_files::ReadImage(Shared(one.image));
     ASSERT_TRUE(nifti.has_value()) << nifti.error().message;
