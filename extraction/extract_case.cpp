@@ -4,8 +4,11 @@
 
 #include <algorithm>
 #include <cmath>
+#include <fstream>
 #include <new>
 #include <optional>
+#include <sstream>
+#include <string>
 #include <vector>
 
 #include "base/csv.h"
@@ -44,12 +47,44 @@ Result<void> AppendFile(const fs::path& path, Sha256Stream& stream) {
   });
 }
 
-// Of a file's bytes, or of all files of a folder in the order of their names.
+// Where the voxels are of a file that is only a header (.mhd, .nhdr, .hdr): the file that it
+// names, or its folder where it names a list or a pattern. Empty: in the file itself.
+fs::path VoxelsOf(const fs::path& path) {
+  constexpr std::streamsize kHeaderBytesMax = 1 << 16;
+  const std::string kind = path.extension().string();
+  if (kind == ".hdr") return fs::path(path).replace_extension(".img");
+  if (kind != ".mhd" && kind != ".nhdr") return {};
+  std::string header(kHeaderBytesMax, '\0');
+  std::ifstream file(path, std::ios::binary);
+  file.read(header.data(), kHeaderBytesMax);
+  header.resize(static_cast<std::size_t>(file.gcount()));
+  std::istringstream lines(header);
+  for (std::string line; std::getline(lines, line);) {
+    const std::size_t sign = line.find(kind == ".mhd" ? '=' : ':');
+    if (sign == std::string::npos) continue;
+    const std::string_view key = Trimmed(std::string_view(line).substr(0, sign));
+    if (key != "ElementDataFile" && key != "data file" && key != "datafile") continue;
+    const std::string name(Trimmed(std::string_view(line).substr(sign + 1)));
+    if (name == "LOCAL") return {};
+    std::error_code none;
+    const fs::path named = path.parent_path() / name;
+    return fs::is_regular_file(named, none) ? named : path.parent_path();
+  }
+  return {};
+}
+
+// Of a file's bytes, with its voxels' where they are elsewhere, or of all files of a folder in the
+// order of their names.
 Result<Digest> DigestOf(const fs::path& path) {
   Sha256Stream stream;
   std::error_code none;
   if (!fs::is_directory(path, none)) {
     CONSILIUM_TRY(AppendFile(path, stream));
+    const fs::path voxels = VoxelsOf(path);
+    if (voxels.empty() || !fs::exists(voxels, none)) return stream.Finish();
+    const auto of_voxels = DigestOf(voxels);
+    CONSILIUM_TRY(of_voxels);
+    stream.Append(of_voxels->bytes);
     return stream.Finish();
   }
   std::vector<fs::path> files;
