@@ -166,6 +166,8 @@ class Pool {
   Pool(const PoolOptions& options, const PoolEvents& events) : options_(options), events_(events) {}
 
   Result<void> Run() {
+    // A process may die before it is told anything; that is heard of where it is told.
+    ::signal(SIGPIPE, SIG_IGN);
     while (true) {
       CONSILIUM_TRY(HandOut());
       if (working_.empty() || events_.stopped()) return {};

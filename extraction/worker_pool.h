@@ -37,8 +37,8 @@ struct PoolEvents {
   std::function<bool()> stopped;
 };
 
-// Returns when all requests are done, or it was stopped. Errors: kUnavailable (no process can be
-// started), and those of the events.
+// Returns when all requests are done, or it was stopped. SIGPIPE is ignored from then on. Errors:
+// kUnavailable (no process can be started), and those of the events.
 [[nodiscard]] Result<void> RunPool(const PoolOptions& options, const PoolEvents& events);
 
 }  // namespace consilium::extraction
