@@ -235,8 +235,13 @@ Result<std::vector<char>> Pixels::Decoded(int frame) const {
   image.SetDimension(0, static_cast<unsigned>(format_.columns));
   image.SetDimension(1, static_cast<unsigned>(format_.rows));
   const auto bits = [](int count) { return static_cast<unsigned short>(count); };
-  image.SetPixelFormat(gdcm::PixelFormat(1, bits(format_.bits_allocated), bits(format_.bits_stored),
-                                         bits(format_.high_bit), format_.is_signed ? 1 : 0));
+  // Bits that are not stored are masked by whoever reads the bytes. GDCM would do it too, and ends
+  // the process where they do not fit what it expects; its other codecs compare them with theirs.
+  const bool whole = coding == Coding::kRle || format_.bits_allocated == 8;
+  const int stored = whole ? format_.bits_allocated : format_.bits_stored;
+  const int high_bit = whole ? format_.bits_allocated - 1 : format_.high_bit;
+  image.SetPixelFormat(gdcm::PixelFormat(1, bits(format_.bits_allocated), bits(stored),
+                                         bits(high_bit), format_.is_signed ? 1 : 0));
   image.SetPhotometricInterpretation(gdcm::PhotometricInterpretation::MONOCHROME2);
   image.SetTransferSyntax(gdcm::TransferSyntax::GetTSType(transfer_syntax_uid_.c_str()));
   image.SetDataElement(element);
