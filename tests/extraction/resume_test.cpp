@@ -1,12 +1,14 @@
 // An extraction that is stopped or killed is gone on with, and ends as if nothing had happened.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
+#include <poll.h>
 #include <signal.h>
+#include <sys/inotify.h>
+#include <unistd.h>
 
 #include <algorithm>
-#include <chrono>
+#include <array>
 #include <filesystem>
-#include <thread>
 
 #include "tests/extraction/extract_program.h"
 
@@ -52,16 +54,26 @@ class Resumed : public testing::Test {
     static const Cases kAll;
     return kAll;
   }
-  // Whether so many lines came to stand in the journal.
+  // Whether so many lines came to stand in the journal; looks whenever the folder changes.
   [[nodiscard]] static bool WaitForJournal(const std::string& out, std::ptrdiff_t lines) {
-    for (int tries = 0; tries < 6000; ++tries) {
-      if (All().scratch.Has(out + "/journal.jsonl")) {
-        const std::string text = All().scratch.Read(out + "/journal.jsonl");
-        if (std::count(text.begin(), text.end(), '\n') >= lines) return true;
-      }
-      std::this_thread::sleep_for(std::chrono::milliseconds(5));
-    }
-    return false;
+    constexpr int kPatienceMs = 60'000;
+    const fs::path folder = All().scratch.path() / out;
+    fs::create_directories(folder);
+    const int changes = ::inotify_init1(IN_CLOEXEC);
+    EXPECT_GE(::inotify_add_watch(changes, folder.c_str(), IN_CREATE | IN_MODIFY), 0);
+    bool came = false;
+    pollfd wait{changes, POLLIN, 0};
+    do {
+      if (!All().scratch.Has(out + "/journal.jsonl")) continue;
+      const std::string text = All().scratch.Read(out + "/journal.jsonl");
+      came = std::count(text.begin(), text.end(), '\n') >= lines;
+    } while (!came && ::poll(&wait, 1, kPatienceMs) == 1 && Drain(changes));
+    ::close(changes);
+    return came;
+  }
+  static bool Drain(int changes) {
+    std::array<char, 4096> events{};
+    return ::read(changes, events.data(), events.size()) > 0;
   }
   // The same command (again): done, and nothing is left of what happened.
   static void ExpectEndsAsIfNothingHad(const std::string& out, int jobs = 1) {
