@@ -9,13 +9,12 @@
 #include "engine/filter/pixelwise.h"
 #include "engine/filter/recursive_laplacian.h"
 #include "engine/filter/wavelet.h"
+#include "engine/mask_quality.h"
 #include "engine/pyradiomics_classes.h"
 #include "engine/pyradiomics_region.h"
 
 namespace consilium::engine {
 namespace {
-
-constexpr int kFewLevels = 8, kManyLevels = 256;
 
 tl::unexpected<Error> Wrong(std::string_view setting, std::string_view found,
                             std::string_view expected) {
@@ -219,11 +218,12 @@ Result<PyradiomicsExtraction> PyradiomicsFeatures(const Image& image, const Mask
       if (!of_image) return tl::unexpected(Within(one.name, of_image.error()));
       const int levels = of_image->level_count();
       diagnostics.level_counts.push_back({one.name, levels});
-      if (levels < kFewLevels || levels > kManyLevels) {
+      if (levels < kUsefulLevelsMin || levels > kUsefulLevelsMax) {
         diagnostics.warnings.push_back(fmt::format(
             "{}: bins make {} grey levels, expected {} to {}; textures of so {} say little, take "
             "another binWidth or binCount",
-            one.name, levels, kFewLevels, kManyLevels, levels < kFewLevels ? "few" : "many"));
+            one.name, levels, kUsefulLevelsMin, kUsefulLevelsMax,
+            levels < kUsefulLevelsMin ? "few" : "many"));
       }
       for (const WantedClass& wanted : classes) {
         const auto values = of_image->ValuesOf(wanted.feature_class);
