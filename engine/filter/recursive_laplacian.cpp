@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <utility>
 #include <vector>
 
 #include "base/portable_math.h"
@@ -16,7 +17,6 @@ namespace {
 
 constexpr double kMarginSigmas = 12;
 constexpr int kVoxelsMin = 4;  // the recursions look back on four
-constexpr std::size_t kLanes = 16;
 
 // y_n = sum n_k x_{n-k} - sum d_k y_{n-k} forwards, with m for n and k from 1 backwards.
 struct Recursion {
@@ -86,20 +86,25 @@ Recursion RecursionOf(double sigma, bool second_derivative) {
 }
 
 // Eight lines at once, wherever they lie in memory.
-typedef double Lanes __attribute__((vector_size(8 * sizeof(double)), aligned(sizeof(double))));
-constexpr std::size_t kGroups = kLanes * sizeof(double) / sizeof(Lanes);  // of eight lines
+constexpr std::size_t kLanes = 8, kGroups = 2;
+typedef double Lanes __attribute__((vector_size(kLanes * sizeof(double)), aligned(sizeof(double))));
+typedef float Singles __attribute__((vector_size(kLanes * sizeof(float)), aligned(sizeof(float))));
+
+[[gnu::always_inline]] inline void Read(const float* from, Lanes& value) {
+  Singles single;
+  std::memcpy(&single, from, sizeof single);
+  value = __builtin_convertvector(single, Lanes);
+}
 
 // The last four inputs and outputs of a recursion, newest first.
 struct History {
   Lanes in[4], out[4];
 
   // The line was `border` without end, and the recursion has settled: at `rest` times it.
-  [[gnu::always_inline]] void Begin(const double* border, double rest) {
-    Lanes value;
-    std::memcpy(&value, border, sizeof value);
+  [[gnu::always_inline]] void Begin(const Lanes& border, double rest) {
     for (std::size_t k = 0; k < 4; ++k) {
-      in[k] = value;
-      out[k] = value * rest;
+      in[k] = border;
+      out[k] = border * rest;
     }
   }
   [[gnu::always_inline]] void PutIn(const Lanes& value) {
@@ -121,97 +126,147 @@ struct History {
   }
 };
 
-// Filters kLanes lines at once: `x_of` [length][kLanes] in place, `forwards_of` of the same size.
-// Each lane does the same additions and products whatever the width of the machine's vectors, none
-// fused.
+constexpr std::size_t kLines = kLanes * kGroups;  // that are filtered at once
+
+// Voxels `first` to `last` - 1 of lines of `length` are kept.
+struct Kept {
+  std::size_t length, first, last;
+};
+
+// kLines lines side by side: voxel i of `x` is at i * step_in, the k-th kept of `y` at k *
+// step_out. `forwards` has room for kept.last * kLines. Each lane does the same additions and
+// products whatever the width of the machine's vectors, none fused.
 CONSILIUM_VECTOR_CLONES("avx512f", "avx2")
-void Filter(const Recursion& r, std::size_t length, std::vector<double>& x_of,
-            std::vector<double>& forwards_of) {
-  double* __restrict x = x_of.data();
-  double* __restrict forwards = forwards_of.data();
+void Filter(const Recursion& r, const Kept& kept, const float* x, std::size_t step_in,
+            double* forwards, float* y, std::size_t step_out) {
   const double sum_d = 1 + r.d[0] + r.d[1] + r.d[2] + r.d[3];
   const std::array<double, 4> n = r.n, m = r.m, d = r.d;
   History history[kGroups];
-  const std::size_t group = kLanes / kGroups;
-  for (std::size_t g = 0; g < kGroups; ++g)
-    history[g].Begin(x + g * group, (n[0] + n[1] + n[2] + n[3]) / sum_d);
-  for (std::size_t i = 0; i < length; ++i) {
+  Lanes now, next;
+  for (std::size_t g = 0; g < kGroups; ++g) {
+    Read(x + g * kLanes, now);
+    history[g].Begin(now, (n[0] + n[1] + n[2] + n[3]) / sum_d);
+  }
+  for (std::size_t i = 0; i < kept.last; ++i) {
     for (std::size_t g = 0; g < kGroups; ++g) {
-      Lanes now, next;
-      std::memcpy(&now, x + i * kLanes + g * group, sizeof now);
+      Read(x + i * step_in + g * kLanes, now);
       history[g].PutIn(now);
       history[g].Next(n, d, next);
       history[g].PutOut(next);
-      std::memcpy(forwards + i * kLanes + g * group, &next, sizeof next);
+      if (i >= kept.first) std::memcpy(forwards + i * kLines + g * kLanes, &next, sizeof next);
     }
   }
-  for (std::size_t g = 0; g < kGroups; ++g)
-    history[g].Begin(x + (length - 1) * kLanes + g * group, (m[0] + m[1] + m[2] + m[3]) / sum_d);
-  for (std::size_t i = length; i-- > 0;) {
+  for (std::size_t g = 0; g < kGroups; ++g) {
+    Read(x + (kept.length - 1) * step_in + g * kLanes, now);
+    history[g].Begin(now, (m[0] + m[1] + m[2] + m[3]) / sum_d);
+  }
+  for (std::size_t i = kept.length; i-- > kept.first;) {
     for (std::size_t g = 0; g < kGroups; ++g) {
-      Lanes now, forward, next;
-      std::memcpy(&now, x + i * kLanes + g * group, sizeof now);
-      std::memcpy(&forward, forwards + i * kLanes + g * group, sizeof forward);
       history[g].Next(m, d, next);
       history[g].PutOut(next);
+      Read(x + i * step_in + g * kLanes, now);
       history[g].PutIn(now);
-      forward += next;
-      std::memcpy(x + i * kLanes + g * group, &forward, sizeof forward);
+      if (i >= kept.last) continue;
+      Lanes forward;
+      std::memcpy(&forward, forwards + i * kLines + g * kLanes, sizeof forward);
+      const Singles both = __builtin_convertvector(forward + next, Singles);
+      std::memcpy(y + (i - kept.first) * step_out + g * kLanes, &both, sizeof both);
     }
   }
 }
+using Strides = std::array<std::size_t, 3>;
+Strides StridesOf(const Grid& grid) { return {1, grid.Index(0, 1, 0), grid.Index(0, 0, 1)}; }
 
-// Voxels in single precision, in the box that is still of use.
+// Voxels somewhere in memory, side by side along x.
+template <typename Number>
+struct View {
+  Number* voxels;
+  std::array<int, 3> size;
+  Strides strides;
+  // Those at one place along an axis.
+  [[nodiscard]] View At(std::size_t axis, int place) const {
+    View plane = *this;
+    plane.voxels += static_cast<std::size_t>(place) * strides[axis];
+    plane.size[axis] = 1;
+    return plane;
+  }
+};
 struct Part {
   Grid grid;
-  std::vector<float> values;
+  std::vector<float> values = std::vector<float>(grid.voxel_count());
+  [[nodiscard]] View<float> view() { return {values.data(), grid.size, StridesOf(grid)}; }
 };
 
-// Walks memory in its order: lanes are neighbours unless the axis is x.
-template <typename Work>
-[[gnu::always_inline]] inline void ForEachLane(std::size_t axis, std::size_t lanes,
-                                               std::size_t length, const Work& work) {
-  if (axis == 0) {
-    for (std::size_t lane = 0; lane < lanes; ++lane) {
-      for (std::size_t i = 0; i < length; ++i) work(i, lane);
-    }
-  } else {
-    for (std::size_t i = 0; i < length; ++i) {
-      for (std::size_t lane = 0; lane < lanes; ++lane) work(i, lane);
+CONSILIUM_VECTOR_CLONES("avx512f", "avx2")
+void CopyRow(const double* __restrict from, std::size_t count, float* __restrict to) {
+  for (std::size_t i = 0; i < count; ++i) to[i] = static_cast<float>(from[i]);
+}
+void CopyRow(const float* from, std::size_t count, float* to) { std::copy_n(from, count, to); }
+
+// Together in memory, where the cache has them: rows of a plane may lie far apart.
+template <typename Number>
+View<float> Gathered(const View<Number>& from, std::vector<float>& room) {
+  const Grid grid{from.size};
+  room.resize(grid.voxel_count());
+  float* to = room.data();
+  const auto row = static_cast<std::size_t>(from.size[0]);
+  for (int z = 0; z < from.size[2]; ++z) {
+    const View<Number> slice = from.At(2, z);
+    for (int y = 0; y < from.size[1]; ++y) {
+      CopyRow(slice.At(1, y).voxels, row, to);
+      to += row;
     }
   }
+  return {room.data(), from.size, StridesOf(grid)};
 }
 
-// `from` filtered along an axis, of which only `count` voxels from `first` are kept.
-Part AlongAxis(const Part& from, std::size_t axis, const Recursion& r, int first, int count) {
-  Part to{from.grid, {}};
-  to.grid.size[axis] = count;
-  to.values.resize(to.grid.voxel_count());
-  const auto strides = [](const Grid& grid) {
-    return std::array<std::size_t, 3>{1, grid.Index(0, 1, 0), grid.Index(0, 0, 1)};
-  };
-  const auto in = strides(from.grid), out = strides(to.grid);
-  const std::size_t u = axis == 0 ? 1 : 0, v = axis == 2 ? 1 : 2;  // lanes run along u
-  const auto length = static_cast<std::size_t>(from.grid.size[axis]),
-             lines = static_cast<std::size_t>(from.grid.size[u]),
-             begin = static_cast<std::size_t>(first), kept = static_cast<std::size_t>(count);
-  std::vector<double> x(length * kLanes), forwards(length * kLanes);
-  for (std::size_t j = 0; j < static_cast<std::size_t>(from.grid.size[v]); ++j) {
-    for (std::size_t line = 0; line < lines; line += kLanes) {
-      const std::size_t lanes = std::min(kLanes, lines - line);
-      const float* read = &from.values[j * in[v] + line * in[u]];
-      float* write = &to.values[j * out[v] + line * out[u]];
-      ForEachLane(axis, lanes, length, [&](std::size_t i, std::size_t lane) {
-        x[i * kLanes + lane] = read[i * in[axis] + lane * in[u]];
-      });
-      Filter(r, length, x, forwards);
-      ForEachLane(axis, lanes, kept, [&](std::size_t i, std::size_t lane) {
-        write[i * out[axis] + lane * out[u]] = static_cast<float>(x[(begin + i) * kLanes + lane]);
-      });
+// Filters planes along one axis; keeps `count` voxels from `first` of it.
+class AlongAxis {
+ public:
+  AlongAxis(std::size_t axis, const Recursion& recursion, int length, int first, int count)
+      : axis_(axis),
+        recursion_(recursion),
+        kept_{static_cast<std::size_t>(length), static_cast<std::size_t>(first),
+              static_cast<std::size_t>(first + count)},
+        forwards_(kept_.last * kLines) {}
+
+  // One of the two other axes has a single place.
+  void Apply(const View<float>& from, const View<float>& to) {
+    const std::size_t across = axis_ == 0 ? (from.size[1] > 1 ? 1 : 2) : 0;  // lines lie so
+    const auto lines = static_cast<std::size_t>(from.size[across]);
+    // Lines along x, or of which there are too few, are moved to lie side by side in memory.
+    const bool move = axis_ == 0 || lines < kLines;
+    if (move) in_.resize(kept_.length * kLines), out_.resize(count() * kLines);
+    for (std::size_t next = 0; next < lines; next += kLines) {
+      // The last ones again, where fewer are left.
+      const std::size_t line = lines < kLines ? 0 : std::min(next, lines - kLines);
+      const float* read = from.voxels + line * from.strides[across];
+      float* write = to.voxels + line * to.strides[across];
+      if (!move) {
+        Filter(recursion_, kept_, read, from.strides[axis_], forwards_.data(), write,
+               to.strides[axis_]);
+        continue;
+      }
+      for (std::size_t l = 0; l < std::min(kLines, lines); ++l) {
+        for (std::size_t i = 0; i < kept_.length; ++i)
+          in_[i * kLines + l] = read[i * from.strides[axis_] + l * from.strides[across]];
+      }
+      Filter(recursion_, kept_, in_.data(), kLines, forwards_.data(), out_.data(), kLines);
+      for (std::size_t l = 0; l < std::min(kLines, lines); ++l) {
+        for (std::size_t i = 0; i < count(); ++i)
+          write[i * to.strides[axis_] + l * to.strides[across]] = out_[i * kLines + l];
+      }
     }
   }
-  return to;
-}
+
+ private:
+  [[nodiscard]] std::size_t count() const { return kept_.last - kept_.first; }
+  std::size_t axis_;
+  Recursion recursion_;
+  Kept kept_;
+  std::vector<double> forwards_;
+  std::vector<float> in_, out_;
+};
 
 }  // namespace
 
@@ -219,22 +274,22 @@ Result<Image> LaplacianOfGaussian(const Image& image, double sigma_mm, const Box
   if (!(sigma_mm > 0) || !std::isfinite(sigma_mm)) {
     return Fail(ErrorCode::kInvalidArgument, fmt::format("sigma = {} mm, must be > 0", sigma_mm));
   }
-  Part from{{{}, image.grid.spacing_mm}, {}};
-  Grid& grid = from.grid;
-  std::array<int, 3> first{};
+  Grid kept{{}, image.grid.spacing_mm};
+  std::array<int, 3> first{}, size{};  // of the image that the box can see
   std::array<Recursion, 3> smooth, second;
   for (std::size_t axis = 0; axis < 3; ++axis) {
-    const int size = image.grid.size[axis];
-    if (size < kVoxelsMin) {
+    const int whole = image.grid.size[axis];
+    if (whole < kVoxelsMin) {
       return Fail(ErrorCode::kInvalidArgument,
                   fmt::format("the image has {} voxels along axis {}, and a Laplacian of Gaussian "
                               "needs {}",
-                              size, "xyz"[axis], kVoxelsMin));
+                              whole, "xyz"[axis], kVoxelsMin));
     }
-    const double sigma = sigma_mm / grid.spacing_mm[axis];
+    const double sigma = sigma_mm / image.grid.spacing_mm[axis];
     const int margin = static_cast<int>(std::ceil(kMarginSigmas * sigma)) + kVoxelsMin;
+    kept.size[axis] = box.last[axis] - box.first[axis] + 1;
     first[axis] = std::max(0, box.first[axis] - margin);
-    grid.size[axis] = std::min(size - 1, box.last[axis] + margin) - first[axis] + 1;
+    size[axis] = std::min(whole - 1, box.last[axis] + margin) - first[axis] + 1;
     smooth[axis] = RecursionOf(sigma, false);
     second[axis] = RecursionOf(sigma, true);
     const double scale = sigma * sigma;  // sigma_mm squared over the spacing squared
@@ -243,25 +298,32 @@ Result<Image> LaplacianOfGaussian(const Image& image, double sigma_mm, const Box
       second[axis].m[k] *= scale;
     }
   }
-  from.values.reserve(grid.voxel_count());
-  for (int z = 0; z < grid.size[2]; ++z) {
-    for (int y = 0; y < grid.size[1]; ++y) {
-      const double* row = &image.values[image.grid.Index(first[0], first[1] + y, first[2] + z)];
-      from.values.insert(from.values.end(), row, row + grid.size[0]);
-    }
-  }
-  Part sum;
+  const View<const double> seen{&image.values[image.grid.Index(first[0], first[1], first[2])], size,
+                                StridesOf(image.grid)};
+  Part sum{kept};
+  std::vector<float> room;
+  // The second derivative along one axis, smoothed along the two others in their order: the first
+  // two plane by plane.
   for (std::size_t axis = 0; axis < 3; ++axis) {
-    const auto filtered = [&](const Part& part, std::size_t along, const Recursion& by) {
-      return AlongAxis(part, along, by, box.first[along] - first[along],
-                       box.last[along] - box.first[along] + 1);
+    const std::size_t then = axis == 0 ? 1 : 0, last = 3 - axis - then;
+    const auto along = [&](std::size_t of, const Recursion& by) {
+      return AlongAxis(of, by, size[of], box.first[of] - first[of], kept.size[of]);
     };
-    Part part = filtered(from, axis, second[axis]);
-    for (std::size_t other = 0; other < 3; ++other) {
-      if (other != axis) part = filtered(part, other, smooth[other]);
+    AlongAxis derive = along(axis, second[axis]), smooth_then = along(then, smooth[then]),
+              smooth_last = along(last, smooth[last]);
+    Grid one = kept, planes = kept;
+    one.size[then] = size[then];
+    one.size[last] = 1;
+    planes.size[last] = size[last];
+    Part derived{one}, smoothed{planes}, part{kept};
+    for (int k = 0; k < size[last]; ++k) {
+      derive.Apply(Gathered(seen.At(last, k), room), derived.view());
+      smooth_then.Apply(derived.view(), smoothed.view().At(last, k));
     }
-    sum.grid = part.grid;
-    sum.values.resize(part.values.size());
+    const std::size_t across = last == 1 ? 2 : 1;
+    for (int k = 0; k < kept.size[across]; ++k) {
+      smooth_last.Apply(Gathered(smoothed.view().At(across, k), room), part.view().At(across, k));
+    }
     for (std::size_t i = 0; i < sum.values.size(); ++i) sum.values[i] += part.values[i];
   }
   return Image{sum.grid, {sum.values.begin(), sum.values.end()}};

@@ -7,6 +7,7 @@
 
 #include "base/rng.h"
 #include "engine/filter/ibsi_filter.h"
+#include "engine/filter/recursive_laplacian.h"
 #include "engine/filter/wavelet.h"
 #include "engine/glcm.h"
 #include "engine/intensity.h"
@@ -123,6 +124,10 @@ void FilterOf(benchmark::State& state, const IbsiFilter& filter) {
   const Box box = BoundingBoxOf(TheCase().mask);
   Measure(state, [&] { return Filtered(TheCase().image, filter, box); });
 }
+void RecursiveLaplacian(benchmark::State& state, double sigma_mm) {
+  const Box box = BoundingBoxOf(TheCase().mask);
+  Measure(state, [&] { return LaplacianOfGaussian(TheCase().image, sigma_mm, box); });
+}
 void Wavelets(benchmark::State& state) {
   const Box box = BoundingBoxOf(TheCase().mask);
   const WaveletFilters coif1 = *WaveletNamed("coif1");
@@ -139,6 +144,8 @@ BENCHMARK(NgtdmOfAll)->Unit(benchmark::kMillisecond);
 BENCHMARK(MoranAndGeary)->Unit(benchmark::kMillisecond);
 BENCHMARK(PyradiomicsOriginal)->Unit(benchmark::kMillisecond);
 BENCHMARK(PyradiomicsOf14Images)->Unit(benchmark::kMillisecond);
+BENCHMARK_CAPTURE(RecursiveLaplacian, 1mm, 1.0)->Unit(benchmark::kMillisecond);
+BENCHMARK_CAPTURE(RecursiveLaplacian, 5mm, 5.0)->Unit(benchmark::kMillisecond);
 BENCHMARK(Wavelets)->Unit(benchmark::kMillisecond);
 BENCHMARK_CAPTURE(FilterOf, Mean5, MeanFilter{})->Unit(benchmark::kMillisecond);
 BENCHMARK_CAPTURE(FilterOf, Laplacian3mm, LaplacianFilter{3})->Unit(benchmark::kMillisecond);
