@@ -6,6 +6,8 @@
 #include <cmath>
 #include <cstdlib>
 
+#include "engine/vector_clones.h"
+
 namespace consilium::engine {
 namespace {
 
@@ -44,6 +46,22 @@ double BinOf(double x, double step, const Edge& edge) {
   while (k > 0 && edge(k) > x) --k;
   while (edge(k + 1) <= x) ++k;
   return k;
+}
+
+// BinOf + 1 with edge(k) = lowest + k * step, where it is the quotient's whole part for all; else
+// false.
+CONSILIUM_VECTOR_CLONES("avx512f", "avx2")
+bool PutIntoBins(std::span<const double> intensities, double lowest, double step,
+                 std::uint16_t* __restrict levels) {
+  int outside = 0;
+  for (std::size_t i = 0; i < intensities.size(); ++i) {
+    const double x = intensities[i];
+    const int k = static_cast<int>((x - lowest) / step);
+    outside |=
+        static_cast<int>(x < lowest + k * step) | static_cast<int>(x >= lowest + (k + 1) * step);
+    levels[i] = static_cast<std::uint16_t>(k + 1);
+  }
+  return outside == 0;
 }
 
 }  // namespace
@@ -125,8 +143,13 @@ Result<GreyLevels> Discretise(std::span<const double> intensities, const Discret
   if (how.pyradiomics_edges) {
     const double step = lowest + width - lowest;
     if (!(step > 0)) return TooLarge(maximum);
-    const auto edge = [&](double k) { return lowest + k * step; };
-    for (const double x : intensities) put(BinOf(x, step, edge) + 1);
+    result.levels.resize(intensities.size());
+    if (!PutIntoBins(intensities, lowest, step, result.levels.data())) {
+      const auto edge = [&](double k) { return lowest + k * step; };
+      for (std::size_t i = 0; i < intensities.size(); ++i)
+        result.levels[i] = static_cast<std::uint16_t>(BinOf(intensities[i], step, edge) + 1);
+    }
+    result.count = *std::max_element(result.levels.begin(), result.levels.end());
     return result;
   }
   for (const double x : intensities) put(std::floor((x - lowest) / width) + 1);
@@ -172,7 +195,10 @@ std::vector<std::ptrdiff_t> NeighbourSteps(const LevelBox& levels, int distance,
 }
 
 LevelBox::LevelBox(const Mask& mask, const GreyLevels& levels, int border)
-    : level_count_(levels.count), border_(border) {
+    : level_sizes_(static_cast<std::size_t>(levels.count) + 1),
+      level_count_(levels.count),
+      border_(border) {
+  for (const std::uint16_t level : levels.levels) ++level_sizes_[level];
   const Box box = BoundingBoxOf(mask);
   if (box.empty) {
     slice_begin_ = {0};
@@ -208,6 +234,13 @@ std::span<const std::uint32_t> LevelBox::voxels(int z) const {
   const auto slice = static_cast<std::size_t>(z);
   return std::span(voxels_).subspan(slice_begin_[slice],
                                     slice_begin_[slice + 1] - slice_begin_[slice]);
+}
+
+std::vector<std::uint32_t> LevelBox::level_sizes(int z) const {
+  if (z < 0) return level_sizes_;
+  std::vector<std::uint32_t> sizes(level_sizes_.size());
+  for (const std::uint32_t at : voxels(z)) ++sizes[data_[at]];
+  return sizes;
 }
 
 }  // namespace consilium::engine

@@ -106,13 +106,17 @@ class LevelBox {
   // Where the region's voxels are in data(), ascending; those of slice z alone.
   [[nodiscard]] std::span<const std::uint32_t> voxels() const { return voxels_; }
   [[nodiscard]] std::span<const std::uint32_t> voxels(int z) const;
+  // [level_count + 1] How many voxels have each level, of slice z or of the volume (z < 0); [0] =
+  // 0.
+  [[nodiscard]] std::vector<std::uint32_t> level_sizes(int z) const;
 
  private:
   std::array<int, 3> size_{};
   std::array<std::ptrdiff_t, 3> strides_{};
   std::vector<std::uint16_t> data_;
   std::vector<std::uint32_t> voxels_;
-  std::vector<std::size_t> slice_begin_;  // [slices + 1] in voxels_
+  std::vector<std::size_t> slice_begin_;    // [slices + 1] in voxels_
+  std::vector<std::uint32_t> level_sizes_;  // of the volume
   int level_count_ = 0;
   std::array<int, 3> origin_{};
   int border_ = 1;

@@ -1,154 +1,220 @@
 #include "engine/intensity.h"
 
 #include <algorithm>
-#include <bit>
+#include <array>
 #include <cmath>
 #include <cstdint>
 #include <numeric>
 
 #include "engine/entropy.h"
+#include "engine/vector_clones.h"
 
 namespace consilium::engine {
 namespace {
 
-// A value and how many voxels have it.
+// Values, in any order, and how many voxels have each.
 struct Counted {
-  double value;
-  std::uint64_t count;
+  std::vector<double> values, counts;
+  [[nodiscard]] std::size_t size() const { return values.size(); }
+  void Put(double value, double count) {
+    values.push_back(value);
+    counts.push_back(count);
+  }
 };
 
-// Ascending: by digits of 11 bits, the lowest first, of integers in the order of the values. A
-// digit that all share (numbers in single precision have many) costs nothing.
-void SortByDigits(std::vector<double>& values) {
-  constexpr std::size_t kBits = 11, kDigits = 6, kRadix = std::size_t{1} << kBits;
-  constexpr std::uint64_t kSign = std::uint64_t{1} << 63;
-  std::vector<std::uint64_t> keys(values.size()), moved(values.size());
-  std::vector<std::uint32_t> counts(kDigits * kRadix);
-  const auto digit = [](std::uint64_t key, std::size_t k) {
-    return static_cast<std::size_t>(key >> (k * kBits)) & (kRadix - 1);
-  };
-  for (std::size_t i = 0; i < values.size(); ++i) {
-    const auto bits = std::bit_cast<std::uint64_t>(values[i]);
-    keys[i] = (bits & kSign) != 0 ? ~bits : bits | kSign;
-    for (std::size_t k = 0; k < kDigits; ++k) ++counts[k * kRadix + digit(keys[i], k)];
+// Sums are made in eight lanes, so that their order is the same whatever the machine.
+constexpr std::size_t kLanes = 8;
+struct Sum {
+  double lanes[kLanes] = {};
+  [[nodiscard]] double Total() const {
+    return ((lanes[0] + lanes[1]) + (lanes[2] + lanes[3])) +
+           ((lanes[4] + lanes[5]) + (lanes[6] + lanes[7]));
   }
-  for (std::size_t k = 0; k < kDigits; ++k) {
-    std::uint32_t* at = &counts[k * kRadix];
-    if (at[digit(keys[0], k)] == keys.size()) continue;
-    std::exclusive_scan(at, at + kRadix, at, std::uint32_t{0});
-    for (const std::uint64_t key : keys) moved[at[digit(key, k)]++] = key;
-    keys.swap(moved);
+};
+
+// Calls work(lane, i) for i = 0 to size - 1, eight lanes side by side.
+template <typename Work>
+[[gnu::always_inline]] inline void ForEachLane(std::size_t size, const Work& work) {
+  std::size_t i = 0;
+  for (; i + kLanes <= size; i += kLanes) {
+    for (std::size_t lane = 0; lane < kLanes; ++lane) work(lane, i + lane);
   }
-  for (std::size_t i = 0; i < values.size(); ++i)
-    values[i] = std::bit_cast<double>((keys[i] & kSign) != 0 ? keys[i] ^ kSign : ~keys[i]);
+  for (; i < size; ++i) work(i % kLanes, i);
 }
 
-// Ascending, each value once.
-std::vector<Counted> CountValues(std::span<const double> values) {
-  std::vector<Counted> counted;
-  const auto [low, high] = std::minmax_element(values.begin(), values.end());
+struct Range {
+  double low = 0, high = 0;
+  bool finite = false;  // all values are
+};
+CONSILIUM_VECTOR_CLONES("avx512f", "avx2")
+Range RangeOf(std::span<const double> values) {
+  double low[kLanes], high[kLanes];
+  Sum zero;
+  std::fill_n(low, kLanes, values[0]);
+  std::fill_n(high, kLanes, values[0]);
+  ForEachLane(values.size(), [&](std::size_t lane, std::size_t i) {
+    const double x = values[i];
+    low[lane] = x < low[lane] ? x : low[lane];
+    high[lane] = x > high[lane] ? x : high[lane];
+    zero.lanes[lane] += x - x;
+  });
+  return {*std::min_element(low, low + kLanes), *std::max_element(high, high + kLanes),
+          zero.Total() == 0};
+}
+
+// Of the voxels from `low` to `high`: how many, and the sum of their values.
+struct Within {
+  double voxels = 0, sum = 0;
+};
+CONSILIUM_VECTOR_CLONES("avx512f", "avx2")
+Within SumWithin(const Counted& of, double low, double high) {
+  const double *values = of.values.data(), *counts = of.counts.data();
+  Sum voxels, sum;
+  ForEachLane(of.size(), [&](std::size_t lane, std::size_t i) {
+    const double x = values[i], n = x >= low && x <= high ? counts[i] : 0;
+    voxels.lanes[lane] += n;
+    sum.lanes[lane] += n * x;
+  });
+  return {voxels.Total(), sum.Total()};
+}
+CONSILIUM_VECTOR_CLONES("avx512f", "avx2")
+double SumOfDistances(const Counted& of, double from, double low, double high) {
+  const double *values = of.values.data(), *counts = of.counts.data();
+  Sum sum;
+  ForEachLane(of.size(), [&](std::size_t lane, std::size_t i) {
+    const double x = values[i], n = x >= low && x <= high ? counts[i] : 0;
+    sum.lanes[lane] += n * std::abs(x - from);
+  });
+  return sum.Total();
+}
+
+// Sums of powers of the distance from the mean, and of squares.
+struct Powers {
+  double second = 0, third = 0, fourth = 0, squares = 0;
+};
+CONSILIUM_VECTOR_CLONES("avx512f", "avx2")
+Powers SumPowers(const Counted& of, double mean) {
+  const double *values = of.values.data(), *counts = of.counts.data();
+  Sum second, third, fourth, squares;
+  ForEachLane(of.size(), [&](std::size_t lane, std::size_t i) {
+    const double x = values[i], n = counts[i], d = x - mean, dd = d * d;
+    second.lanes[lane] += n * dd;
+    third.lanes[lane] += n * dd * d;
+    fourth.lanes[lane] += n * dd * dd;
+    squares.lanes[lane] += n * x * x;
+  });
+  return {second.Total(), third.Total(), fourth.Total(), squares.Total()};
+}
+
+// Whole numbers are counted in a table: few are different.
+Counted CountValues(std::span<const double> values, const Range& range) {
   constexpr double kTableMax = 65536;
-  const double first = *low;
+  const double first = range.low;
+  if (range.high == first) return {{first}, {static_cast<double>(values.size())}};
   const bool whole =
-      *high - first < kTableMax && std::abs(first) < 1e9 &&
+      range.high - first < kTableMax && std::abs(first) < 1e9 &&
       std::all_of(values.begin(), values.end(), [](double x) { return x == std::floor(x); });
-  if (whole) {
-    std::vector<std::uint64_t> table(static_cast<std::size_t>(*high - first) + 1);
-    for (const double x : values) ++table[static_cast<std::size_t>(x - first)];
-    for (std::size_t i = 0; i < table.size(); ++i) {
-      if (table[i] > 0) counted.push_back({first + static_cast<double>(i), table[i]});
-    }
-    return counted;
-  }
-  std::vector<double> sorted(values.begin(), values.end());
-  constexpr std::size_t kFew = 1024;
-  if (sorted.size() < kFew) {
-    std::sort(sorted.begin(), sorted.end());
-  } else {
-    SortByDigits(sorted);
-  }
-  counted.reserve(sorted.size());
-  for (const double x : sorted) {
-    if (counted.empty() || counted.back().value != x) counted.push_back({x, 0});
-    ++counted.back().count;
+  if (!whole) return {{values.begin(), values.end()}, std::vector<double>(values.size(), 1)};
+  std::vector<std::uint32_t> table(static_cast<std::size_t>(range.high - first) + 1);
+  for (const double x : values) ++table[static_cast<std::size_t>(x - first)];
+  Counted counted;
+  for (std::size_t i = 0; i < table.size(); ++i) {
+    if (table[i] > 0) counted.Put(first + static_cast<double>(i), table[i]);
   }
   return counted;
 }
 
-// At rank (n - 1) q.
-double Percentile(std::span<const Counted> values, std::uint64_t n, double q) {
-  const double rank = static_cast<double>(n - 1) * q;
-  const auto below = static_cast<std::uint64_t>(rank);
-  std::size_t i = 0;
-  std::uint64_t up_to = values[0].count;  // voxels of values[0 .. i]
-  while (up_to <= below) up_to += values[++i].count;
-  const double here = values[i].value;
-  const bool next_is_higher = up_to == below + 1 && i + 1 < values.size();
-  const double part = rank - static_cast<double>(below);
-  return next_is_higher ? here + part * (values[i + 1].value - here) : here;
+constexpr std::size_t kBins = 4096;
+// Of equal width, and which bin each value is in.
+CONSILIUM_VECTOR_CLONES("avx512f", "avx2")
+void PutIntoBins(const Counted& of, double low, double per_unit, std::int32_t* __restrict bins) {
+  const double* values = of.values.data();
+  for (std::size_t i = 0; i < of.size(); ++i)
+    bins[i] = static_cast<std::int32_t>((values[i] - low) * per_unit);
 }
 
-double MeanOf(std::span<const Counted> values) {
-  double sum = 0, n = 0;
-  for (const Counted& one : values) {
-    sum += static_cast<double>(one.count) * one.value;
-    n += static_cast<double>(one.count);
+// The values at ranks (n - 1) q, between two neighbours in proportion, for each of `q`. Bins tell
+// near which values they are, and these alone are sorted.
+template <std::size_t kCount>
+std::array<double, kCount> Percentiles(const Counted& of, double n, const Range& range,
+                                       const std::array<double, kCount>& q) {
+  const double width = range.high - range.low;
+  const double per_unit =
+      width > 0 && std::isfinite(width) ? static_cast<double>(kBins - 1) / width : 0;
+  std::vector<std::int32_t> bins(of.size());
+  if (std::isfinite(per_unit)) PutIntoBins(of, range.low, per_unit, bins.data());
+  std::vector<double> below(kBins + 1);  // voxels of lower bins
+  for (std::size_t i = 0; i < of.size(); ++i)
+    below[static_cast<std::size_t>(bins[i]) + 1] += of.counts[i];
+  std::partial_sum(below.begin(), below.end(), below.begin());
+  std::vector<std::uint8_t> wanted(kBins);
+  for (const double part : q) {
+    const double rank = std::floor((n - 1) * part);
+    for (const double one : {rank, std::min(rank + 1, n - 1)})
+      wanted[static_cast<std::size_t>(std::upper_bound(below.begin(), below.end(), one) -
+                                      below.begin()) -
+             1] = 1;
   }
-  return sum / n;
-}
-
-double MeanDistance(std::span<const Counted> values, double from) {
-  double sum = 0, n = 0;
-  for (const Counted& one : values) {
-    sum += static_cast<double>(one.count) * std::abs(one.value - from);
-    n += static_cast<double>(one.count);
+  struct Near {
+    double value, count;
+    std::int32_t bin;
+    double up_to = 0;  // voxels of this value and of lower ones
+  };
+  std::vector<Near> near;
+  for (std::size_t i = 0; i < of.size(); ++i) {
+    if (wanted[static_cast<std::size_t>(bins[i])] != 0)
+      near.push_back({of.values[i], of.counts[i], bins[i]});
   }
-  return sum / n;
+  std::sort(near.begin(), near.end(),
+            [](const Near& a, const Near& b) { return a.value < b.value; });
+  for (std::size_t k = 0; k < near.size(); ++k) {
+    const bool first_of_bin = k == 0 || near[k - 1].bin != near[k].bin;
+    near[k].up_to = near[k].count + (first_of_bin ? below[static_cast<std::size_t>(near[k].bin)]
+                                                  : near[k - 1].up_to);
+  }
+  const auto at_rank = [&](double rank) {
+    return std::partition_point(near.begin(), near.end(),
+                                [&](const Near& one) { return one.up_to <= rank; })
+        ->value;
+  };
+  std::array<double, kCount> values{};
+  for (std::size_t k = 0; k < kCount; ++k) {
+    const double rank = (n - 1) * q[k], whole = std::floor(rank), here = at_rank(whole),
+                 next = at_rank(std::min(whole + 1, n - 1));
+    values[k] = next > here ? here + (rank - whole) * (next - here) : here;
+  }
+  return values;
 }
 
-IntensityFeatures StatisticsOf(std::span<const Counted> values) {
+IntensityFeatures StatisticsOf(const Counted& values, const Range& range) {
   IntensityFeatures f;
-  std::uint64_t voxels = 0;
-  for (const Counted& one : values) voxels += one.count;
-  const auto n = static_cast<double>(voxels);
-  const double mean = MeanOf(values);
-  double second = 0, third = 0, fourth = 0, squares = 0;
-  for (const Counted& one : values) {
-    const double d = one.value - mean, dd = d * d, times = static_cast<double>(one.count);
-    second += times * dd;
-    third += times * dd * d;
-    fourth += times * dd * dd;
-    squares += times * one.value * one.value;
-  }
-  second /= n;
-  third /= n;
-  fourth /= n;
+  const auto [n, sum] = SumWithin(values, range.low, range.high);
+  const double mean = std::clamp(sum / n, range.low, range.high);
+  const Powers powers = SumPowers(values, mean);
+  const double second = powers.second / n, third = powers.third / n, fourth = powers.fourth / n;
   f.mean = mean;
   f.variance = second;
   f.skewness = second > 0 ? third / (second * std::sqrt(second)) : 0;
   f.kurtosis = second > 0 ? fourth / (second * second) - 3 : 0;
-  f.median = Percentile(values, voxels, 0.5);
-  f.minimum = values.front().value;
-  f.maximum = values.back().value;
-  f.percentile_10 = Percentile(values, voxels, 0.1);
-  f.percentile_90 = Percentile(values, voxels, 0.9);
-  const double p25 = Percentile(values, voxels, 0.25), p75 = Percentile(values, voxels, 0.75);
+  f.minimum = range.low;
+  f.maximum = range.high;
+  const auto [p10, p25, p50, p75, p90] =
+      Percentiles<5>(values, n, range, {0.1, 0.25, 0.5, 0.75, 0.9});
+  f.median = p50;
+  f.percentile_10 = p10;
+  f.percentile_90 = p90;
   f.interquartile_range = p75 - p25;
   f.range = f.maximum - f.minimum;
-  f.mean_absolute_deviation = MeanDistance(values, mean);
-  const auto from = std::lower_bound(values.begin(), values.end(), f.percentile_10,
-                                     [](const Counted& one, double x) { return one.value < x; });
-  const auto to = std::upper_bound(values.begin(), values.end(), f.percentile_90,
-                                   [](double x, const Counted& one) { return x < one.value; });
-  if (from < to) {
-    const std::span<const Counted> middle(from, to);
-    f.robust_mean_absolute_deviation = MeanDistance(middle, MeanOf(middle));
+  f.mean_absolute_deviation = SumOfDistances(values, mean, range.low, range.high) / n;
+  if (const Within middle = SumWithin(values, p10, p90); middle.voxels > 0) {
+    f.robust_mean_absolute_deviation =
+        SumOfDistances(values, middle.sum / middle.voxels, p10, p90) / middle.voxels;
   }
-  f.median_absolute_deviation = MeanDistance(values, f.median);
+  f.median_absolute_deviation = SumOfDistances(values, p50, range.low, range.high) / n;
   f.coefficient_of_variation = mean != 0 ? std::sqrt(second) / mean : kUndefined;
   f.quartile_coefficient_of_dispersion = p75 + p25 != 0 ? (p75 - p25) / (p75 + p25) : kUndefined;
-  f.energy = squares;
-  f.root_mean_square = std::sqrt(squares / n);
+  f.energy = powers.squares;
+  f.root_mean_square = std::sqrt(powers.squares / n);
   return f;
 }
 
@@ -156,7 +222,8 @@ IntensityFeatures StatisticsOf(std::span<const Counted> values) {
 
 IntensityFeatures IntensityStatistics(std::span<const double> intensities) {
   if (intensities.empty()) return {};
-  return StatisticsOf(CountValues(intensities));
+  const Range range = RangeOf(intensities);
+  return range.finite ? StatisticsOf(CountValues(intensities, range), range) : IntensityFeatures{};
 }
 
 HistogramFeatures IntensityHistogram(const GreyLevels& levels) {
@@ -165,23 +232,26 @@ HistogramFeatures IntensityHistogram(const GreyLevels& levels) {
   const auto count = static_cast<std::size_t>(levels.count);
   std::vector<std::uint64_t> h(count);  // of level i + 1
   for (const std::uint16_t level : levels.levels) ++h[level - std::size_t{1}];
-  std::vector<Counted> present;
+  Counted present;
   for (std::size_t i = 0; i < count; ++i) {
-    if (h[i] > 0) present.push_back({static_cast<double>(i + 1), h[i]});
+    if (h[i] > 0) present.Put(static_cast<double>(i + 1), static_cast<double>(h[i]));
   }
-  f.of_levels = StatisticsOf(present);
+  f.of_levels = StatisticsOf(present, RangeOf(present.values));
   const auto n = static_cast<double>(levels.levels.size());
   f.entropy = f.uniformity = 0;
-  const Counted* mode = &present[0];
-  for (const Counted& one : present) {
-    const double p = static_cast<double>(one.count) / n;
+  std::size_t mode = 0;
+  for (std::size_t k = 0; k < present.size(); ++k) {
+    const double p = present.counts[k] / n;
     f.entropy += EntropyTerm(p);
     f.uniformity += p * p;
-    const bool nearer =
-        std::abs(one.value - f.of_levels.mean) < std::abs(mode->value - f.of_levels.mean);
-    if (one.count > mode->count || (one.count == mode->count && nearer)) mode = &one;
+    const auto from_mean = [&](std::size_t of) {
+      return std::abs(present.values[of] - f.of_levels.mean);
+    };
+    if (present.counts[k] > present.counts[mode] ||
+        (present.counts[k] == present.counts[mode] && from_mean(k) < from_mean(mode)))
+      mode = k;
   }
-  f.mode = mode->value;
+  f.mode = present.values[mode];
   if (count < 2) return f;
   for (std::size_t i = 0; i < count; ++i) {
     const std::size_t left = i == 0 ? 0 : i - 1, right = std::min(i + 1, count - 1);

@@ -49,7 +49,7 @@ struct IntensityFeatures : Averaged<IntensityFeatures> {
   }
 };
 // Kurtosis is the excess over the normal distribution's 3. A flat region: skewness and kurtosis 0.
-// All NaN without a voxel.
+// All NaN without a voxel, or if one is not finite.
 [[nodiscard]] IntensityFeatures IntensityStatistics(std::span<const double> intensities);
 
 struct HistogramFeatures : Averaged<HistogramFeatures> {

@@ -46,10 +46,14 @@ Result<Mask> Resegment(const Image& image, const Mask& mask, const Resegmentatio
 }
 
 std::vector<double> IntensitiesOf(const Image& image, const Mask& mask) {
-  std::vector<double> values;
+  // Without branches: a voxel outside is overwritten by the next.
+  std::vector<double> values(mask.inside.size() + 1);
+  std::size_t count = 0;
   for (std::size_t i = 0; i < image.values.size(); ++i) {
-    if (mask.inside[i] != 0) values.push_back(image.values[i]);
+    values[count] = image.values[i];
+    count += mask.inside[i];
   }
+  values.resize(count);
   return values;
 }
 

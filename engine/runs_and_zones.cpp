@@ -1,8 +1,12 @@
 #include "engine/runs_and_zones.h"
 
 #include <algorithm>
+#include <array>
+#include <bit>
 #include <cstdlib>
+#include <cstring>
 #include <limits>
+#include <memory>
 
 #include "engine/vector_clones.h"
 
@@ -20,8 +24,9 @@ SizeFeatures AggregateSizes(const std::vector<std::vector<SizeCounts>>& counts, 
 // Sets of voxels that belong together; each is named by its first voxel.
 class Zones {
  public:
-  explicit Zones(std::size_t count) : parent_(count) {}
-  void Begin(std::uint32_t at) { parent_[at] = at; }
+  explicit Zones(std::size_t count)
+      : parent_(std::make_unique_for_overwrite<std::uint32_t[]>(count)) {}
+  void Put(std::uint32_t at, std::uint32_t first) { parent_[at] = first; }
   [[nodiscard]] std::uint32_t First(std::uint32_t at) {
     while (parent_[at] != at) {
       parent_[at] = parent_[parent_[at]];
@@ -39,58 +44,97 @@ class Zones {
     parent_[a] = b;
     return b;
   }
+  // First(at), where those before `at` were asked for already.
+  [[nodiscard]] std::uint32_t FirstInOrder(std::uint32_t at) {
+    return parent_[at] = parent_[parent_[at]];
+  }
 
  private:
-  std::vector<std::uint32_t> parent_;
+  std::unique_ptr<std::uint32_t[]> parent_;  // of a voxel of a zone; no later one
 };
+
+// How many of its run come before each of `length` voxels, which are `step` or fewer; and whether
+// it is the last of a run of two or more. `earlier`: `before` a step back.
+CONSILIUM_VECTOR_CLONES("avx2")
+void ExtendRuns(const std::uint16_t* levels, std::ptrdiff_t step, std::size_t length,
+                const std::uint16_t* __restrict earlier, std::uint16_t* __restrict before,
+                std::uint8_t* __restrict is_last) {
+  const std::uint16_t *previous = levels - step, *next = levels + step;
+  for (std::size_t i = 0; i < length; ++i) {
+    const std::uint16_t level = levels[i];
+    const auto goes_on = static_cast<std::uint16_t>(-static_cast<int>(previous[i] == level));
+    const auto count = static_cast<std::uint16_t>((earlier[i] + 1) & goes_on);
+    before[i] = count;
+    is_last[i] = static_cast<std::uint8_t>((count != 0) & (level != 0) & (next[i] != level));
+  }
+}
+
+// Calls visit(i) for each i with flags[i] = 1, else 0. Eight zeros lie behind the last flag.
+template <typename Visit>
+void ForEachFlag(const std::vector<std::uint8_t>& flags, std::size_t length, const Visit& visit) {
+  for (std::size_t i = 0; i < length; i += sizeof(std::uint64_t)) {
+    std::uint64_t eight = 0;
+    std::memcpy(&eight, &flags[i], sizeof eight);
+    for (; eight != 0; eight &= eight - 1)
+      visit(i + static_cast<std::size_t>(std::countr_zero(eight)) / 8);
+  }
+}
 
 // Adds 1 where the voxel at `step` is of the region and its level at most `reach` away.
 CONSILIUM_VECTOR_CLONES("avx2")
 void AddDependent(const std::uint16_t* levels, std::ptrdiff_t step, std::size_t length,
-                  std::uint16_t reach, std::uint32_t* __restrict dependent) {
+                  std::uint16_t reach, std::uint16_t* __restrict dependent) {
   const std::uint16_t* others = levels + step;
   for (std::size_t i = 0; i < length; ++i) {
-    const std::uint32_t level = levels[i], other = others[i];
-    const std::uint32_t apart = level > other ? level - other : other - level;
-    dependent[i] +=
-        static_cast<std::uint32_t>(other != 0) & static_cast<std::uint32_t>(apart <= reach);
+    const std::uint16_t level = levels[i], other = others[i];
+    const auto apart = static_cast<std::uint16_t>(level > other ? level - other : other - level);
+    dependent[i] = static_cast<std::uint16_t>(
+        dependent[i] + static_cast<std::uint16_t>((other != 0) & (apart <= reach)));
   }
 }
 
-// Where to look for a voxel's zone among the neighbours that come before it in memory. What
-// touches an equal neighbour needs no look of its own: if it is equal too, it is of that zone.
-struct Look {
-  std::ptrdiff_t step = 0;           // to a neighbour; 0: no neighbour that was looked at is equal
-  std::vector<std::ptrdiff_t> rest;  // if it is equal: what does not touch it, and nothing else
-};
-std::vector<Look> LooksOf(const LevelBox& levels, bool in_slice) {
-  const auto directions = in_slice ? Directions2d() : Directions3d();
-  const auto touch = [](const Direction& a, const Direction& b) {
-    return std::abs(a.x - b.x) <= 1 && std::abs(a.y - b.y) <= 1 && std::abs(a.z - b.z) <= 1;
-  };
-  const auto same = [](const Direction& a, const Direction& b) {
-    return a.x == b.x && a.y == b.y && a.z == b.z;
-  };
-  std::vector<Direction> tried;
-  std::vector<Look> looks;
-  const auto add = [&](std::ptrdiff_t step, const Direction* equal) {
-    Look look{step, {}};
-    for (const Direction& other : directions) {
-      const bool unequal = std::any_of(tried.begin(), tried.end(),
-                                       [&](const Direction& one) { return same(one, other); });
-      if (!unequal && (equal == nullptr || !touch(*equal, other)))
-        look.rest.push_back(levels.Step(other));
-    }
-    looks.push_back(std::move(look));
-  };
-  // Those that touch the most others first.
-  for (const Direction& one : {Direction{0, 0, 1}, Direction{0, 1, 0}, Direction{1, 0, 0}}) {
-    if (in_slice && one.z != 0) continue;
-    add(levels.Step(one), &one);
-    tried.push_back(one);
+// Sets `bit` where the voxel a step back has the same level.
+CONSILIUM_VECTOR_CLONES("avx2")
+void MarkEqual(const std::uint16_t* levels, std::ptrdiff_t step, std::size_t length,
+               std::uint16_t bit, std::uint16_t* __restrict equal) {
+  const std::uint16_t* others = levels - step;
+  for (std::size_t i = 0; i < length; ++i) {
+    equal[i] = static_cast<std::uint16_t>(equal[i] | (levels[i] == others[i] ? bit : 0));
   }
-  add(0, nullptr);
-  return looks;
+}
+
+// [2^13] Of each set of neighbours that come before a voxel in memory (bit d: that against
+// Directions3d()[d]), one of every group whose members touch: if they have the voxel's level, the
+// others are of the same zones.
+const std::vector<std::uint16_t>& OneOfEachGroup() {
+  static const std::vector<std::uint16_t> kOnes = [] {
+    const auto directions = Directions3d();
+    std::array<unsigned, 13> touching{};
+    for (std::size_t a = 0; a < directions.size(); ++a) {
+      for (std::size_t b = 0; b < directions.size(); ++b) {
+        const Direction &p = directions[a], &q = directions[b];
+        if (std::abs(p.x - q.x) <= 1 && std::abs(p.y - q.y) <= 1 && std::abs(p.z - q.z) <= 1)
+          touching[a] |= 1U << b;
+      }
+    }
+    std::vector<std::uint16_t> ones(std::size_t{1} << directions.size());
+    for (unsigned set = 0; set < ones.size(); ++set) {
+      for (unsigned left = set; left != 0;) {
+        const unsigned one = left & -left;
+        ones[set] = static_cast<std::uint16_t>(ones[set] | one);
+        unsigned group = one;
+        for (unsigned added = one; added != 0; added &= added - 1) {
+          const unsigned more =
+              touching[static_cast<std::size_t>(std::countr_zero(added))] & set & ~group;
+          group |= more;
+          added |= more;
+        }
+        left &= ~group;
+      }
+    }
+    return ones;
+  }();
+  return kOnes;
 }
 
 }  // namespace
@@ -99,32 +143,40 @@ SizeCounts RunCounts(const LevelBox& levels, const Direction& direction, int z) 
   const auto& size = levels.size();
   const auto longest = static_cast<std::size_t>(std::max({size[0], size[1], size[2], 1}));
   const std::size_t row = longest + 1;
-  std::vector<std::uint32_t> table((static_cast<std::size_t>(levels.level_count()) + 1) * row);
   const std::uint16_t* data = levels.data();
-  const std::ptrdiff_t step = std::abs(levels.Step(direction));  // voxels come in memory's order
-  const auto voxels = VoxelsOf(levels, z);
-  // Voxels that go on a run, gathered without branches: levels are noise.
-  std::vector<std::uint32_t> going_on(voxels.size() + 1);
-  std::size_t count = 0;
-  for (const std::uint32_t at : voxels) {
-    going_on[count] = at;
-    count += data[at - step] == data[at];
+  const auto step = static_cast<std::size_t>(std::abs(levels.Step(direction)));
+  // Read where a voxel a step back has the same level, and then it was written.
+  const auto before = std::make_unique_for_overwrite<std::uint16_t[]>(levels.padded_count());
+  std::vector<std::uint32_t> table((static_cast<std::size_t>(levels.level_count()) + 1) * row);
+  const auto count = [&](std::size_t at) { ++table[data[at] * row + before[at] + 1U]; };
+  std::vector<std::uint8_t> is_last;
+  for (int slice = std::max(z, 0); slice < (z < 0 ? size[2] : z + 1); ++slice) {
+    const auto voxels = levels.voxels(slice);
+    if (voxels.empty()) continue;
+    if (step == 1) {
+      for (const std::uint32_t at : voxels) {
+        before[at] = data[at - 1] == data[at] ? static_cast<std::uint16_t>(before[at - 1] + 1) : 0;
+        if (before[at] != 0 && data[at + 1] != data[at]) count(at);
+      }
+      continue;
+    }
+    for (std::size_t at = voxels.front(), end = voxels.back() + 1U; at < end; at += step) {
+      const std::size_t length = std::min(step, end - at);
+      is_last.resize(length + sizeof(std::uint64_t));
+      std::fill(is_last.end() - sizeof(std::uint64_t), is_last.end(), 0);
+      ExtendRuns(data + at, static_cast<std::ptrdiff_t>(step), length, &before[at - step],
+                 &before[at], is_last.data());
+      ForEachFlag(is_last, length, [&](std::size_t i) { count(at + i); });
+    }
   }
-  // table(i, l): voxels of level i that are the l-th of their run. Every run of more than l voxels
-  // has one that is the l-th and one that follows it.
-  for (const std::uint32_t at : voxels) ++table[data[at] * row + 1];
-  std::vector<std::uint16_t> before(levels.padded_count());  // in the run, before this voxel
-  for (std::size_t k = 0; k < count; ++k) {
-    const std::uint32_t at = going_on[k];
-    const auto length = static_cast<std::uint16_t>(before[at - static_cast<std::size_t>(step)] + 1);
-    before[at] = length;
-    --table[data[at] * row + 1];
-    ++table[data[at] * row + length + 1];
+  // What is in no run of two or more is a run of its own.
+  const std::vector<std::uint32_t> sizes = levels.level_sizes(z);
+  for (std::size_t i = row; i < table.size(); i += row) {
+    table[i + 1] = sizes[i / row];
+    for (std::size_t l = 2; l <= longest; ++l)
+      table[i + 1] -= static_cast<std::uint32_t>(l) * table[i + l];
   }
-  for (std::size_t i = 1; i * row < table.size(); ++i) {
-    for (std::size_t l = 1; l < longest; ++l) table[i * row + l] -= table[i * row + l + 1];
-  }
-  return {table, longest, voxels.size()};
+  return {table, longest, VoxelsOf(levels, z).size()};
 }
 
 bool HasTwoInLine(const LevelBox& levels, const Direction& direction) {
@@ -199,37 +251,53 @@ ZoneCounts CountZones(const LevelBox& levels, int z,
                       const std::vector<std::uint32_t>& border_distances, bool within_slices) {
   const std::uint16_t* data = levels.data();
   const auto voxels = VoxelsOf(levels, z);
-  const std::vector<Look> looks = LooksOf(levels, within_slices || z >= 0);
+  const auto directions = within_slices || z >= 0 ? Directions2d() : Directions3d();
+  std::array<std::uint32_t, 13> steps{};
+  for (std::size_t d = 0; d < directions.size(); ++d)
+    steps[d] = static_cast<std::uint32_t>(levels.Step(directions[d]));
+  const std::vector<std::uint16_t>& one_of_each = OneOfEachGroup();
   Zones zones(levels.padded_count());
-  for (const std::uint32_t at : voxels) {
-    zones.Begin(at);
-    std::uint32_t first = at;
-    const auto join_if_equal = [&](std::ptrdiff_t step) {
-      if (data[at - step] != data[at]) return false;
-      first = zones.Join(first, static_cast<std::uint32_t>(at - step));
-      return true;
-    };
-    for (const Look& look : looks) {
-      if (look.step != 0 && !join_if_equal(look.step)) continue;
-      for (const std::ptrdiff_t step : look.rest) join_if_equal(step);
-      break;
+  std::vector<std::uint16_t> equal;
+  ForEachStretch(voxels, [&](std::size_t begin, std::size_t length, const auto& inside) {
+    equal.assign(length, 0);
+    for (std::size_t d = 0; d < directions.size(); ++d) {
+      MarkEqual(data + begin, static_cast<std::ptrdiff_t>(steps[d]), length,
+                static_cast<std::uint16_t>(1U << d), equal.data());
     }
-  }
+    for (const std::uint32_t at : inside) {
+      std::uint32_t first = at;
+      unsigned ones = one_of_each[equal[at - begin]];
+      const auto next = [&] {
+        return at - steps[static_cast<std::size_t>(std::countr_zero(ones))];
+      };
+      if (ones != 0) {
+        first = zones.First(next());
+        while ((ones &= ones - 1) != 0) first = zones.Join(first, next());
+      }
+      zones.Put(at, first);
+    }
+  });
   struct Zone {
     std::uint32_t size = 0, distance = std::numeric_limits<std::uint32_t>::max();
   };
-  std::vector<Zone> of(levels.padded_count());
+  const auto of = std::make_unique_for_overwrite<Zone[]>(levels.padded_count());
+  std::size_t count = 0;
   for (std::size_t v = 0; v < voxels.size(); ++v) {
-    Zone& zone = of[zones.First(voxels[v])];
+    const std::uint32_t at = voxels[v], first = zones.FirstInOrder(at);
+    if (first == at) {
+      of[at] = {};
+      ++count;
+    }
+    Zone& zone = of[first];
     ++zone.size;
     if (!border_distances.empty()) zone.distance = std::min(zone.distance, border_distances[v]);
   }
   std::vector<SizeCounts::Item> sizes, distances;
+  sizes.reserve(count);
   for (const std::uint32_t at : voxels) {
-    const Zone& zone = of[at];
-    if (zone.size == 0) continue;
-    sizes.push_back({data[at], zone.size});
-    if (!border_distances.empty()) distances.push_back({data[at], zone.distance});
+    if (zones.First(at) != at) continue;
+    sizes.push_back({data[at], of[at].size});
+    if (!border_distances.empty()) distances.push_back({data[at], of[at].distance});
   }
   return {SizeCounts(std::move(sizes), voxels.size()),
           SizeCounts(std::move(distances), voxels.size())};
@@ -241,7 +309,7 @@ SizeCounts DependenceCounts(const LevelBox& levels, std::span<const std::ptrdiff
   const auto voxels = VoxelsOf(levels, z);
   const std::size_t most = steps.size() + 1, row = most + 1;
   std::vector<std::uint32_t> table((static_cast<std::size_t>(levels.level_count()) + 1) * row);
-  std::vector<std::uint32_t> dependent;
+  std::vector<std::uint16_t> dependent;
   const auto reach = static_cast<std::uint16_t>(std::min(alpha, kGreyLevelsMax));
   ForEachStretch(voxels, [&](std::size_t begin, std::size_t length, const auto& inside) {
     dependent.assign(length, 1);

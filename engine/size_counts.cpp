@@ -92,15 +92,35 @@ std::span<const FeatureName> NgldmNames() { return kNgldm; }
 
 SizeCounts::SizeCounts(std::vector<Item> items, std::size_t voxels)
     : voxels_(static_cast<double>(voxels)) {
-  std::sort(items.begin(), items.end(), [](const Item& a, const Item& b) {
+  // Most numbers are small: these are counted in a table, and the others, sorted, come after them.
+  constexpr std::uint32_t kSmall = 63, kRow = kSmall + 1;
+  std::uint32_t levels = 0;
+  for (const Item& item : items) levels = std::max(levels, item.level);
+  std::vector<std::uint32_t> table((levels + std::size_t{1}) * kRow);
+  std::vector<Item> large;
+  for (const Item& item : items) {
+    if (item.number <= kSmall) {
+      ++table[std::size_t{item.level} * kRow + item.number];
+    } else {
+      large.push_back(item);
+    }
+  }
+  std::sort(large.begin(), large.end(), [](const Item& a, const Item& b) {
     return std::tie(a.level, a.number) < std::tie(b.level, b.number);
   });
-  for (const Item& item : items) {
-    if (entries_.empty() || entries_.back().level != item.level ||
-        entries_.back().number != item.number) {
-      entries_.push_back({item.level, item.number, 0});
+  auto next = large.begin();
+  for (std::uint32_t level = 0; level <= levels; ++level) {
+    for (std::uint32_t number = 0; number <= kSmall; ++number) {
+      const std::uint32_t count = table[std::size_t{level} * kRow + number];
+      if (count > 0) entries_.push_back({level, number, static_cast<double>(count)});
     }
-    ++entries_.back().count;
+    for (; next != large.end() && next->level == level; ++next) {
+      if (entries_.empty() || entries_.back().level != level ||
+          entries_.back().number != next->number) {
+        entries_.push_back({level, next->number, 0});
+      }
+      ++entries_.back().count;
+    }
   }
 }
 
