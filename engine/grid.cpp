@@ -27,6 +27,15 @@ Box BoundingBoxOf(const Mask& mask) {
   return box;
 }
 
+Box Padded(const Box& box, int pad, const Grid& grid) {
+  Box padded = box;
+  for (std::size_t axis = 0; axis < 3; ++axis) {
+    padded.first[axis] = std::max(box.first[axis] - pad, 0);
+    padded.last[axis] = std::min(box.last[axis] + pad, grid.size[axis] - 1);
+  }
+  return padded;
+}
+
 namespace {
 
 Grid GridOf(const Box& box, const Grid& whole) {

@@ -56,6 +56,8 @@ struct Box {
   bool empty = true;
 };
 [[nodiscard]] Box BoundingBoxOf(const Mask& mask);
+// `box` and `pad` >= 0 voxels more to each side, as far as `grid` reaches.
+[[nodiscard]] Box Padded(const Box& box, int pad, const Grid& grid);
 // The part of a mask or an image in `box` (not empty, within its grid).
 [[nodiscard]] Mask Cut(const Mask& mask, const Box& box);
 [[nodiscard]] Image Cut(const Image& image, const Box& box);

@@ -23,6 +23,8 @@ struct Taps {
 
 // Values to coefficients of the cubic B-spline through them, along one axis.
 void ToSplineCoefficients(Image& image, std::size_t axis);
+// Splines see all of a line, but what lies farther than this adds less than 1e-22 of it.
+inline constexpr int kSplineReach = 40;
 
 // An interpolated mask (0 and 1) is inside from here on: one half, less what rounding takes.
 inline constexpr double kInsideFrom = 0.5 - 1e-6;

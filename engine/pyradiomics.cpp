@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "engine/filter/gradient.h"
+#include "engine/filter/local_binary_pattern_3d.h"
 #include "engine/filter/pixelwise.h"
 #include "engine/filter/recursive_laplacian.h"
 #include "engine/filter/wavelet.h"
@@ -122,6 +123,15 @@ Result<std::vector<NamedImage>> ImagesOf(const PyradiomicsImageType& type, const
           image, {s.lbp_2d_radius, s.lbp_2d_samples, s.lbp_2d_method, s.force_2d_dimension}, box);
       CONSILIUM_TRY(patterns);
       images.push_back({"lbp-2D", std::move(*patterns)});
+      break;
+    }
+    case PyradiomicsFilter::kLbp3d: {
+      auto patterns = LocalBinaryPatterns3d(
+          image, {s.lbp_3d_levels, s.lbp_3d_radius, s.lbp_3d_subdivisions}, box);
+      CONSILIUM_TRY(patterns);
+      for (Image& norm : patterns->norms)
+        images.push_back({fmt::format("lbp-3D-m{}", images.size() + 1), std::move(norm)});
+      images.push_back({"lbp-3D-k", std::move(patterns->kurtosis)});
       break;
     }
   }

@@ -34,6 +34,7 @@ enum class PyradiomicsFilter {
   kExponential,
   kGradient,
   kLbp2d,
+  kLbp3d,
 };
 // "LoG". Names of images ("log-sigma-1-0-mm-3D") are made of the settings.
 [[nodiscard]] std::string_view Name(PyradiomicsFilter filter);
@@ -90,6 +91,9 @@ struct PyradiomicsImageSettings {
   double lbp_2d_radius = 1;                                          // lbp2DRadius; voxels, > 0
   int lbp_2d_samples = 8;                                            // lbp2DSamples; 1 to 30
   LocalBinaryPattern lbp_2d_method = LocalBinaryPattern::kUniform;   // lbp2DMethod
+  int lbp_3d_levels = 2;                                             // lbp3DLevels; 2 to 10
+  double lbp_3d_radius = 1;     // lbp3DIcosphereRadius; voxels, > 0
+  int lbp_3d_subdivisions = 1;  // lbp3DIcosphereSubdivision; 0 to 3
 };
 
 struct PyradiomicsImageType {

@@ -137,10 +137,11 @@ constexpr std::array<PyradiomicsFeatureName, 127> kNames = {{
     {"shape2D", "Sphericity", Kind::kDefault, ""},
 }};
 
-constexpr std::array kFilters = {
-    PyradiomicsFilter::kOriginal,    PyradiomicsFilter::kLoG,        PyradiomicsFilter::kWavelet,
-    PyradiomicsFilter::kSquare,      PyradiomicsFilter::kSquareRoot, PyradiomicsFilter::kLogarithm,
-    PyradiomicsFilter::kExponential, PyradiomicsFilter::kGradient,   PyradiomicsFilter::kLbp2d};
+constexpr std::array kFilters = {PyradiomicsFilter::kOriginal,    PyradiomicsFilter::kLoG,
+                                 PyradiomicsFilter::kWavelet,     PyradiomicsFilter::kSquare,
+                                 PyradiomicsFilter::kSquareRoot,  PyradiomicsFilter::kLogarithm,
+                                 PyradiomicsFilter::kExponential, PyradiomicsFilter::kGradient,
+                                 PyradiomicsFilter::kLbp2d,       PyradiomicsFilter::kLbp3d};
 
 }  // namespace
 
@@ -168,6 +169,8 @@ std::string_view Name(PyradiomicsFilter filter) {
       return "Gradient";
     case PyradiomicsFilter::kLbp2d:
       return "LBP2D";
+    case PyradiomicsFilter::kLbp3d:
+      return "LBP3D";
   }
   return {};
 }

@@ -40,15 +40,6 @@ Result<Image> Normalised(const Image& image, const PyradiomicsSettings& settings
   return result;
 }
 
-Box Padded(const Box& box, int pad, const Grid& grid) {
-  Box padded = box;
-  for (std::size_t axis = 0; axis < 3; ++axis) {
-    padded.first[axis] = std::max(box.first[axis] - pad, 0);
-    padded.last[axis] = std::min(box.last[axis] + pad, grid.size[axis] - 1);
-  }
-  return padded;
-}
-
 Result<void> CheckSettings(const PyradiomicsSettings& settings) {
   const auto wrong = [](std::string_view setting, double found, std::string_view expected) {
     return Fail(ErrorCode::kInvalidArgument,

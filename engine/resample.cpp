@@ -226,14 +226,12 @@ Result<PartialGrid> GridAround(const Box& box, const Grid& grid,
 }
 
 Image Resample(const Image& image, const PartialGrid& to, Interpolation how) {
-  // Splines see all of a line, but what lies farther than this adds less than 1e-22 of it.
-  constexpr int kReach = 40;
   Box near;
   for (std::size_t axis = 0; axis < 3; ++axis) {
     const double last = to.first[axis] + to.step[axis] * (to.grid.size[axis] - 1);
     const int end = image.grid.size[axis] - 1;
-    near.first[axis] = std::clamp(static_cast<int>(to.first[axis]) - kReach, 0, end);
-    near.last[axis] = std::clamp(static_cast<int>(last) + kReach, 0, end);
+    near.first[axis] = std::clamp(static_cast<int>(to.first[axis]) - kSplineReach, 0, end);
+    near.last[axis] = std::clamp(static_cast<int>(last) + kSplineReach, 0, end);
   }
   Image result = Cut(image, near);
   for (std::size_t axis = 0; axis < 3; ++axis) {

@@ -11,6 +11,7 @@
 
 #include "base/strict_yaml.h"
 #include "engine/filter/local_binary_pattern.h"
+#include "engine/filter/local_binary_pattern_3d.h"
 #include "engine/filter/wavelet.h"
 
 namespace consilium::extraction {
@@ -33,7 +34,6 @@ constexpr std::int64_t kIntegerMax = 1000000000;
 struct Key {
   std::string_view name;
   std::optional<PyradiomicsFilter> filter = std::nullopt;  // of this image type only
-  bool lbp_3d = false;
 };
 // What an image type may set for itself.
 constexpr std::array kImageKeys = {
@@ -54,9 +54,9 @@ constexpr std::array kImageKeys = {
     Key{"lbp2DRadius", PyradiomicsFilter::kLbp2d},
     Key{"lbp2DSamples", PyradiomicsFilter::kLbp2d},
     Key{"lbp2DMethod", PyradiomicsFilter::kLbp2d},
-    Key{"lbp3DLevels", std::nullopt, true},
-    Key{"lbp3DIcosphereRadius", std::nullopt, true},
-    Key{"lbp3DIcosphereSubdivision", std::nullopt, true},
+    Key{"lbp3DLevels", PyradiomicsFilter::kLbp3d},
+    Key{"lbp3DIcosphereRadius", PyradiomicsFilter::kLbp3d},
+    Key{"lbp3DIcosphereSubdivision", PyradiomicsFilter::kLbp3d},
 };
 // What works for the whole extraction, before images are made.
 constexpr std::array<std::string_view, 19> kWholeKeys = {"normalize",
@@ -194,6 +194,10 @@ void ReadImageSettings(const YamlValue& map, PyradiomicsImageSettings& settings)
                              : *word == "uniform" ? LocalBinaryPattern::kUniform
                                                   : LocalBinaryPattern::kVariance;
   }
+  Set(Whole(map["lbp3DLevels"], 2, engine::kPatternLevelsMax), settings.lbp_3d_levels);
+  Set(Above(map["lbp3DIcosphereRadius"], 0), settings.lbp_3d_radius);
+  Set(Whole(map["lbp3DIcosphereSubdivision"], 0, engine::kPatternSubdivisionsMax),
+      settings.lbp_3d_subdivisions);
 }
 
 // False: none, which turns resampling off.
@@ -299,12 +303,6 @@ void ReadImageTypes(const YamlValue& types, const PyradiomicsImageSettings& gene
     names.emplace_back(Name(filter));
   settings.images.clear();
   for (const auto& [name, own] : types.Entries()) {
-    if (name == "LBP3D") {
-      own.Problem(
-          "is not taken here: its values depend on the versions of SciPy and trimesh that sample "
-          "the sphere, and no reference values of it are published; remove it");
-      continue;
-    }
     const auto found = std::find(names.begin(), names.end(), name);
     if (found == names.end()) {
       const std::string near = DidYouMean(name, names);
@@ -321,7 +319,7 @@ void ReadImageTypes(const YamlValue& types, const PyradiomicsImageSettings& gene
       ReadImageSettings(own, type.settings);
       for (const auto& [key, value] : own.Entries()) {
         const Key* known = ImageKey(key);
-        if (known != nullptr && (known->lbp_3d || (known->filter && *known->filter != filter)))
+        if (known != nullptr && known->filter && *known->filter != filter)
           notes.push_back(fmt::format("imageType.{}.{}: has no effect on {}", name, key, name));
       }
     }
@@ -418,10 +416,8 @@ ParameterFile ReadParameters(const YamlValue& root) {
   const YamlValue setting = root["setting"];
   for (const Key& key : kImageKeys) {
     const bool taken =
-        !key.lbp_3d && (!key.filter || std::any_of(settings.images.begin(), settings.images.end(),
-                                                   [&](const auto& image) {
-                                                     return image.filter == *key.filter;
-                                                   }));
+        !key.filter || std::any_of(settings.images.begin(), settings.images.end(),
+                                   [&](const auto& image) { return image.filter == *key.filter; });
     if (!taken && setting.is_mapping() && setting[key.name].present())
       file.notes.push_back(fmt::format("{}: has no effect, for no image type reads it", key.name));
   }

@@ -98,6 +98,7 @@ imageType:
   Wavelet: {level: 2, start_level: 1, wavelet: db3}
   Gradient: {gradientUseSpacing: FALSE}
   LBP2D: {lbp2DMethod: var, lbp2DRadius: 1.5, lbp2DSamples: 12, force2D: false}
+  LBP3D: {lbp3DLevels: 4, lbp3DIcosphereRadius: 2.5, lbp3DIcosphereSubdivision: 0}
 featureClass: {shape2D: , firstorder: }
 setting: {force2D: true, force2Ddimension: 1, preCrop: True, distances: [1, 2], gldm_a: 1,
           symmetricalGLCM: false, binCount: 64, weightingNorm: euclidean, correctMask: true,
@@ -112,7 +113,7 @@ setting: {force2D: true, force2Ddimension: 1, preCrop: True, distances: [1, 2], 
   EXPECT_EQ(s.label_channel, 3);
   EXPECT_EQ(s.minimum_roi_dimensions, 1);
   EXPECT_EQ(s.resegment_range, std::vector<double>{0});
-  ASSERT_EQ(s.images.size(), 4U);
+  ASSERT_EQ(s.images.size(), 5U);
   const auto& wavelet = s.images[1].settings;
   EXPECT_EQ(wavelet.distances, (std::vector<int>{1, 2}));
   EXPECT_EQ(wavelet.gldm_alpha, 1);
@@ -129,6 +130,11 @@ setting: {force2D: true, force2Ddimension: 1, preCrop: True, distances: [1, 2], 
   EXPECT_EQ(patterns.lbp_2d_method, engine::LocalBinaryPattern::kVariance);
   EXPECT_EQ(patterns.lbp_2d_radius, 1.5);
   EXPECT_EQ(patterns.lbp_2d_samples, 12);
+  const auto& sphere = s.images[4].settings;
+  EXPECT_EQ(s.images[4].filter, engine::PyradiomicsFilter::kLbp3d);
+  EXPECT_EQ(sphere.lbp_3d_levels, 4);
+  EXPECT_EQ(sphere.lbp_3d_radius, 2.5);
+  EXPECT_EQ(sphere.lbp_3d_subdivisions, 0);
   EXPECT_TRUE(file.notes.empty());
 }
 
@@ -159,7 +165,6 @@ TEST(ParameterFile, SaysWhereAnUnknownKeyIsAndWhatWasMeant) {
 TEST(ParameterFile, RefusesByNameWhatIsNotHonoured) {
   ExpectRefused("setting: {interpolator: sitkLanczosWindowedSinc}\n",
                 {"sitkLanczosWindowedSinc", "sitkBSpline"});
-  ExpectRefused("imageType: {LBP3D: {}}\n", {"LBP3D", "no reference values"});
   ExpectRefused("voxelSetting: {kernelRadius: 2}\n", {"voxelSetting", "maps of features"});
   ExpectRefused("imageType: {LoG: {}}\n", {"has no sigma"});
   ExpectRefused("imageType: {LoG: {sigma: [1], normalize: true}}\n", {"move it under 'setting'"});
@@ -203,6 +208,11 @@ TEST(ParameterFile, ChecksTypesAndRanges) {
                             "lbp2DSamples: 31",
                             "lbp2DRadius: 0",
                             "lbp2DMethod: nri_uniform",
+                            "lbp3DLevels: 1",
+                            "lbp3DLevels: 11",
+                            "lbp3DIcosphereRadius: 0",
+                            "lbp3DIcosphereSubdivision: -1",
+                            "lbp3DIcosphereSubdivision: 4",
                             "voxelArrayShift: 0.5",
                             "correctMask: maybe",
                             "additionalInfo: 0",
