@@ -2,10 +2,13 @@
 
 #include <Eigen/Eigenvalues>
 #include <algorithm>
+#include <array>
 #include <cmath>
+#include <span>
 
 #include "base/portable_math.h"
 #include "engine/entropy.h"
+#include "engine/vector_clones.h"
 
 namespace consilium::engine {
 namespace {
@@ -141,6 +144,47 @@ struct Present {
   std::vector<double> root;
 };
 
+// How many eigenvalues of a symmetric tridiagonal matrix lie below each of `shifts`: the negative
+// pivots of the matrix less the shift (Sturm's sequence).
+constexpr std::size_t kShifts = 8;
+CONSILIUM_VECTOR_CLONES("avx512f", "avx2")
+void CountBelow(std::span<const double> diagonal, std::span<const double> squares_beside,
+                const std::array<double, kShifts>& shifts, std::array<double, kShifts>& below) {
+  constexpr double kLeast = 1e-290;  // a pivot of 0 is taken as a negative one as small
+  double pivot[kShifts], count[kShifts] = {};
+  for (std::size_t k = 0; k < kShifts; ++k) pivot[k] = 1;
+  for (std::size_t i = 0; i < diagonal.size(); ++i) {
+    const double beside = i == 0 ? 0 : squares_beside[i - 1], here = diagonal[i];
+    for (std::size_t k = 0; k < kShifts; ++k) {
+      const double next = here - shifts[k] - beside / pivot[k];
+      pivot[k] = std::abs(next) < kLeast ? -kLeast : next;
+      count[k] += pivot[k] < 0 ? 1 : 0;
+    }
+  }
+  for (std::size_t k = 0; k < kShifts; ++k) below[k] = count[k];
+}
+
+// The eigenvalue with `rank` eigenvalues below it; all lie within [low, high]. Each look at eight
+// places leaves a ninth of the interval.
+double EigenvalueAt(double rank, std::span<const double> diagonal,
+                    std::span<const double> squares_beside, double low, double high) {
+  constexpr int kLooks = 17;  // 9^17 > 2^53
+  for (int look = 0; look < kLooks; ++look) {
+    std::array<double, kShifts> shifts{}, below{};
+    for (std::size_t k = 0; k < kShifts; ++k)
+      shifts[k] = low + (high - low) * static_cast<double>(k + 1) / (kShifts + 1);
+    CountBelow(diagonal, squares_beside, shifts, below);
+    for (std::size_t k = 0; k < kShifts; ++k) {
+      if (below[k] > rank) {
+        high = shifts[k];
+        break;
+      }
+      low = shifts[k];
+    }
+  }
+  return low + (high - low) / 2;
+}
+
 template <bool kSymmetric, typename Counts>
 double MaximalCorrelation(const Counts& counts) {
   if (counts.empty()) return kUndefined;
@@ -158,10 +202,18 @@ double MaximalCorrelation(const Counts& counts) {
     }
   }
   if constexpr (!kSymmetric) scaled = scaled * scaled.transpose();
-  const Eigen::SelfAdjointEigenSolver<Eigen::MatrixXd> eigen(scaled, Eigen::EigenvaluesOnly);
-  Eigen::VectorXd sizes = eigen.eigenvalues().cwiseAbs();
-  std::sort(sizes.begin(), sizes.end());
-  const double size = sizes[first.size() - 2];
+  // Of the eigenvalues, -1 to 1, the largest is 1; wanted is the next in size, of either sign.
+  const Eigen::Tridiagonalization<Eigen::MatrixXd> tridiagonal(scaled);
+  const Eigen::VectorXd diagonal = tridiagonal.diagonal(),
+                        squares_beside = tridiagonal.subDiagonal().cwiseAbs2();
+  const auto n = static_cast<double>(first.size());
+  const auto eigenvalue = [&](double rank) {
+    constexpr double kBound = 1 + 1e-9;  // for rounding
+    return EigenvalueAt(rank, {diagonal.data(), static_cast<std::size_t>(diagonal.size())},
+                        {squares_beside.data(), static_cast<std::size_t>(squares_beside.size())},
+                        -kBound, kBound);
+  };
+  const double size = std::max(std::abs(eigenvalue(0)), std::abs(eigenvalue(n - 2)));
   return kSymmetric ? size : std::sqrt(size);
 }
 

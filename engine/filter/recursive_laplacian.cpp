@@ -198,26 +198,60 @@ struct Part {
 };
 
 CONSILIUM_VECTOR_CLONES("avx512f", "avx2")
-void CopyRow(const double* __restrict from, std::size_t count, float* __restrict to) {
-  for (std::size_t i = 0; i < count; ++i) to[i] = static_cast<float>(from[i]);
-}
-void CopyRow(const float* from, std::size_t count, float* to) { std::copy_n(from, count, to); }
-
-// Together in memory, where the cache has them: rows of a plane may lie far apart.
-template <typename Number>
-View<float> Gathered(const View<Number>& from, std::vector<float>& room) {
-  const Grid grid{from.size};
-  room.resize(grid.voxel_count());
-  float* to = room.data();
-  const auto row = static_cast<std::size_t>(from.size[0]);
-  for (int z = 0; z < from.size[2]; ++z) {
-    const View<Number> slice = from.At(2, z);
-    for (int y = 0; y < from.size[1]; ++y) {
-      CopyRow(slice.At(1, y).voxels, row, to);
-      to += row;
-    }
+void CopyRows(const double* __restrict from, std::size_t from_stride, std::size_t rows,
+              std::size_t columns, float* __restrict to, std::size_t to_stride) {
+  for (std::size_t r = 0; r < rows; ++r) {
+    for (std::size_t c = 0; c < columns; ++c)
+      to[r * to_stride + c] = static_cast<float>(from[r * from_stride + c]);
   }
-  return {room.data(), from.size, StridesOf(grid)};
+}
+void CopyRows(const float* from, std::size_t from_stride, std::size_t rows, std::size_t columns,
+              float* to, std::size_t to_stride) {
+  for (std::size_t r = 0; r < rows; ++r)
+    std::copy_n(from + r * from_stride, columns, to + r * to_stride);
+}
+
+// A plane together in memory, where the cache has it: its rows may lie far apart.
+template <typename Number>
+View<float> Gathered(const View<Number>& plane, std::vector<float>& room) {
+  const Grid grid{plane.size};
+  room.resize(grid.voxel_count());
+  const std::size_t down = plane.size[1] > 1 ? 1 : 2;
+  const auto row = static_cast<std::size_t>(plane.size[0]);
+  CopyRows(plane.voxels, plane.strides[down], static_cast<std::size_t>(plane.size[down]), row,
+           room.data(), row);
+  return {room.data(), plane.size, StridesOf(grid)};
+}
+
+// to[c][r] = from[r][c] of a matrix [rows x columns]; strides between rows of either.
+void Transpose(const float* from, std::size_t from_stride, std::size_t rows, std::size_t columns,
+               float* to, std::size_t to_stride) {
+  typedef float Four __attribute__((vector_size(4 * sizeof(float)), aligned(sizeof(float))));
+  const auto one_by_one = [&](std::size_t r, std::size_t first_column) {
+    for (std::size_t c = first_column; c < columns; ++c)
+      to[c * to_stride + r] = from[r * from_stride + c];
+  };
+  std::size_t r = 0;
+  for (; r + 4 <= rows; r += 4) {
+    std::size_t c = 0;
+    for (; c + 4 <= columns; c += 4) {
+      Four row[4];
+      for (std::size_t k = 0; k < 4; ++k)
+        std::memcpy(&row[k], from + (r + k) * from_stride + c, sizeof row[k]);
+      const Four low = __builtin_shufflevector(row[0], row[1], 0, 4, 1, 5),
+                 low_next = __builtin_shufflevector(row[2], row[3], 0, 4, 1, 5),
+                 high = __builtin_shufflevector(row[0], row[1], 2, 6, 3, 7),
+                 high_next = __builtin_shufflevector(row[2], row[3], 2, 6, 3, 7);
+      const Four column[4] = {__builtin_shufflevector(low, low_next, 0, 1, 4, 5),
+                              __builtin_shufflevector(low, low_next, 2, 3, 6, 7),
+                              __builtin_shufflevector(high, high_next, 0, 1, 4, 5),
+                              __builtin_shufflevector(high, high_next, 2, 3, 6, 7)};
+      for (std::size_t k = 0; k < 4; ++k)
+        std::memcpy(to + (c + k) * to_stride + r, &column[k], sizeof column[k]);
+    }
+    for (std::size_t k = 0; k < 4; ++k) one_by_one(r + k, c);
+  }
+  for (; r < rows; ++r) one_by_one(r, 0);
 }
 
 // Filters planes along one axis; keeps `count` voxels from `first` of it.
@@ -233,13 +267,16 @@ class AlongAxis {
   // One of the two other axes has a single place.
   void Apply(const View<float>& from, const View<float>& to) {
     const std::size_t across = axis_ == 0 ? (from.size[1] > 1 ? 1 : 2) : 0;  // lines lie so
-    const auto lines = static_cast<std::size_t>(from.size[across]);
+    const auto lines = static_cast<std::size_t>(from.size[across]), some = std::min(kLines, lines);
     // Lines along x, or of which there are too few, are moved to lie side by side in memory.
-    const bool move = axis_ == 0 || lines < kLines;
-    if (move) in_.resize(kept_.length * kLines), out_.resize(count() * kLines);
+    const bool turn = axis_ == 0, move = turn || lines < kLines;
+    if (move) {
+      in_.resize(kept_.length * kLines);
+      out_.resize(count() * kLines);
+    }
     for (std::size_t next = 0; next < lines; next += kLines) {
       // The last ones again, where fewer are left.
-      const std::size_t line = lines < kLines ? 0 : std::min(next, lines - kLines);
+      const std::size_t line = std::min(next, lines - some);
       const float* read = from.voxels + line * from.strides[across];
       float* write = to.voxels + line * to.strides[across];
       if (!move) {
@@ -247,14 +284,16 @@ class AlongAxis {
                to.strides[axis_]);
         continue;
       }
-      for (std::size_t l = 0; l < std::min(kLines, lines); ++l) {
-        for (std::size_t i = 0; i < kept_.length; ++i)
-          in_[i * kLines + l] = read[i * from.strides[axis_] + l * from.strides[across]];
+      if (turn) {
+        Transpose(read, from.strides[across], some, kept_.length, in_.data(), kLines);
+      } else {
+        CopyRows(read, from.strides[axis_], kept_.length, some, in_.data(), kLines);
       }
       Filter(recursion_, kept_, in_.data(), kLines, forwards_.data(), out_.data(), kLines);
-      for (std::size_t l = 0; l < std::min(kLines, lines); ++l) {
-        for (std::size_t i = 0; i < count(); ++i)
-          write[i * to.strides[axis_] + l * to.strides[across]] = out_[i * kLines + l];
+      if (turn) {
+        Transpose(out_.data(), kLines, count(), some, write, to.strides[across]);
+      } else {
+        CopyRows(out_.data(), kLines, count(), some, write, to.strides[axis_]);
       }
     }
   }
@@ -266,6 +305,11 @@ class AlongAxis {
   Kept kept_;
   std::vector<double> forwards_;
   std::vector<float> in_, out_;
+};
+
+struct Term {
+  AlongAxis derive, smooth_then, smooth_last;
+  Part derived, smoothed;  // of one plane, of all planes
 };
 
 }  // namespace
@@ -300,31 +344,44 @@ Result<Image> LaplacianOfGaussian(const Image& image, double sigma_mm, const Box
   }
   const View<const double> seen{&image.values[image.grid.Index(first[0], first[1], first[2])], size,
                                 StridesOf(image.grid)};
+  // A term: the second derivative along one axis, smoothed along the two others in their order.
+  // Planes that two terms begin with are read once.
   Part sum{kept};
   std::vector<float> room;
-  // The second derivative along one axis, smoothed along the two others in their order: the first
-  // two plane by plane.
-  for (std::size_t axis = 0; axis < 3; ++axis) {
-    const std::size_t then = axis == 0 ? 1 : 0, last = 3 - axis - then;
-    const auto along = [&](std::size_t of, const Recursion& by) {
-      return AlongAxis(of, by, size[of], box.first[of] - first[of], kept.size[of]);
-    };
-    AlongAxis derive = along(axis, second[axis]), smooth_then = along(then, smooth[then]),
-              smooth_last = along(last, smooth[last]);
-    Grid one = kept, planes = kept;
-    one.size[then] = size[then];
-    one.size[last] = 1;
-    planes.size[last] = size[last];
-    Part derived{one}, smoothed{planes}, part{kept};
+  for (const std::size_t last : {2U, 1U}) {
+    std::vector<Term> terms;
+    for (std::size_t axis = 0; axis < 3; ++axis) {
+      const std::size_t then = axis == 0 ? 1 : 0;
+      if (axis + then + last != 3) continue;
+      const auto along = [&](std::size_t of, const Recursion& by) {
+        return AlongAxis(of, by, size[of], box.first[of] - first[of], kept.size[of]);
+      };
+      Grid derived = kept, smoothed = kept;
+      derived.size[then] = size[then];
+      derived.size[last] = 1;
+      smoothed.size[last] = size[last];
+      terms.push_back({along(axis, second[axis]),
+                       along(then, smooth[then]),
+                       along(last, smooth[last]),
+                       {derived},
+                       {smoothed}});
+    }
     for (int k = 0; k < size[last]; ++k) {
-      derive.Apply(Gathered(seen.At(last, k), room), derived.view());
-      smooth_then.Apply(derived.view(), smoothed.view().At(last, k));
+      const View<float> plane = Gathered(seen.At(last, k), room);
+      for (Term& term : terms) {
+        term.derive.Apply(plane, term.derived.view());
+        term.smooth_then.Apply(term.derived.view(), term.smoothed.view().At(last, k));
+      }
     }
+    Part part{kept};
     const std::size_t across = last == 1 ? 2 : 1;
-    for (int k = 0; k < kept.size[across]; ++k) {
-      smooth_last.Apply(Gathered(smoothed.view().At(across, k), room), part.view().At(across, k));
+    for (Term& term : terms) {
+      for (int k = 0; k < kept.size[across]; ++k) {
+        term.smooth_last.Apply(Gathered(term.smoothed.view().At(across, k), room),
+                               part.view().At(across, k));
+      }
+      for (std::size_t i = 0; i < sum.values.size(); ++i) sum.values[i] += part.values[i];
     }
-    for (std::size_t i = 0; i < sum.values.size(); ++i) sum.values[i] += part.values[i];
   }
   return Image{sum.grid, {sum.values.begin(), sum.values.end()}};
 }
