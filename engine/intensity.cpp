@@ -12,14 +12,12 @@
 namespace consilium::engine {
 namespace {
 
-// Values, in any order, and how many voxels have each.
+// Values, in any order, and how many voxels have each; empty: one.
 struct Counted {
+  std::span<const double> values, counts;
+};
+struct CountTable {
   std::vector<double> values, counts;
-  [[nodiscard]] std::size_t size() const { return values.size(); }
-  void Put(double value, double count) {
-    values.push_back(value);
-    counts.push_back(count);
-  }
 };
 
 // Sums are made in eight lanes, so that their order is the same whatever the machine.
@@ -32,14 +30,23 @@ struct Sum {
   }
 };
 
-// Calls work(lane, i) for i = 0 to size - 1, eight lanes side by side.
+// Calls work(lane, value, count) for all, eight lanes side by side.
 template <typename Work>
-[[gnu::always_inline]] inline void ForEachLane(std::size_t size, const Work& work) {
+[[gnu::always_inline]] inline void ForEachLane(const Counted& of, const Work& work) {
+  const double *values = of.values.data(), *counts = of.counts.data();
+  const std::size_t size = of.values.size();
   std::size_t i = 0;
-  for (; i + kLanes <= size; i += kLanes) {
-    for (std::size_t lane = 0; lane < kLanes; ++lane) work(lane, i + lane);
+  if (of.counts.empty()) {
+    for (; i + kLanes <= size; i += kLanes) {
+      for (std::size_t lane = 0; lane < kLanes; ++lane) work(lane, values[i + lane], 1);
+    }
+    for (; i < size; ++i) work(i % kLanes, values[i], 1);
   }
-  for (; i < size; ++i) work(i % kLanes, i);
+  for (; i + kLanes <= size; i += kLanes) {
+    for (std::size_t lane = 0; lane < kLanes; ++lane)
+      work(lane, values[i + lane], counts[i + lane]);
+  }
+  for (; i < size; ++i) work(i % kLanes, values[i], counts[i]);
 }
 
 struct Range {
@@ -52,8 +59,7 @@ Range RangeOf(std::span<const double> values) {
   Sum zero;
   std::fill_n(low, kLanes, values[0]);
   std::fill_n(high, kLanes, values[0]);
-  ForEachLane(values.size(), [&](std::size_t lane, std::size_t i) {
-    const double x = values[i];
+  ForEachLane({values, {}}, [&](std::size_t lane, double x, double) {
     low[lane] = x < low[lane] ? x : low[lane];
     high[lane] = x > high[lane] ? x : high[lane];
     zero.lanes[lane] += x - x;
@@ -68,22 +74,19 @@ struct Within {
 };
 CONSILIUM_VECTOR_CLONES("avx512f", "avx2")
 Within SumWithin(const Counted& of, double low, double high) {
-  const double *values = of.values.data(), *counts = of.counts.data();
   Sum voxels, sum;
-  ForEachLane(of.size(), [&](std::size_t lane, std::size_t i) {
-    const double x = values[i], n = x >= low && x <= high ? counts[i] : 0;
-    voxels.lanes[lane] += n;
-    sum.lanes[lane] += n * x;
+  ForEachLane(of, [&](std::size_t lane, double x, double n) {
+    const double inside = x >= low && x <= high ? n : 0;
+    voxels.lanes[lane] += inside;
+    sum.lanes[lane] += inside * x;
   });
   return {voxels.Total(), sum.Total()};
 }
 CONSILIUM_VECTOR_CLONES("avx512f", "avx2")
 double SumOfDistances(const Counted& of, double from, double low, double high) {
-  const double *values = of.values.data(), *counts = of.counts.data();
   Sum sum;
-  ForEachLane(of.size(), [&](std::size_t lane, std::size_t i) {
-    const double x = values[i], n = x >= low && x <= high ? counts[i] : 0;
-    sum.lanes[lane] += n * std::abs(x - from);
+  ForEachLane(of, [&](std::size_t lane, double x, double n) {
+    sum.lanes[lane] += (x >= low && x <= high ? n : 0) * std::abs(x - from);
   });
   return sum.Total();
 }
@@ -94,10 +97,9 @@ struct Powers {
 };
 CONSILIUM_VECTOR_CLONES("avx512f", "avx2")
 Powers SumPowers(const Counted& of, double mean) {
-  const double *values = of.values.data(), *counts = of.counts.data();
   Sum second, third, fourth, squares;
-  ForEachLane(of.size(), [&](std::size_t lane, std::size_t i) {
-    const double x = values[i], n = counts[i], d = x - mean, dd = d * d;
+  ForEachLane(of, [&](std::size_t lane, double x, double n) {
+    const double d = x - mean, dd = d * d;
     second.lanes[lane] += n * dd;
     third.lanes[lane] += n * dd * d;
     fourth.lanes[lane] += n * dd * dd;
@@ -106,22 +108,24 @@ Powers SumPowers(const Counted& of, double mean) {
   return {second.Total(), third.Total(), fourth.Total(), squares.Total()};
 }
 
-// Whole numbers are counted in a table: few are different.
-Counted CountValues(std::span<const double> values, const Range& range) {
+// Each value once, where there are few: whole numbers, or a single one. Else nothing.
+CountTable TableOf(std::span<const double> values, const Range& range) {
   constexpr double kTableMax = 65536;
   const double first = range.low;
   if (range.high == first) return {{first}, {static_cast<double>(values.size())}};
   const bool whole =
       range.high - first < kTableMax && std::abs(first) < 1e9 &&
       std::all_of(values.begin(), values.end(), [](double x) { return x == std::floor(x); });
-  if (!whole) return {{values.begin(), values.end()}, std::vector<double>(values.size(), 1)};
-  std::vector<std::uint32_t> table(static_cast<std::size_t>(range.high - first) + 1);
-  for (const double x : values) ++table[static_cast<std::size_t>(x - first)];
-  Counted counted;
-  for (std::size_t i = 0; i < table.size(); ++i) {
-    if (table[i] > 0) counted.Put(first + static_cast<double>(i), table[i]);
+  if (!whole) return {};
+  std::vector<std::uint32_t> counts(static_cast<std::size_t>(range.high - first) + 1);
+  for (const double x : values) ++counts[static_cast<std::size_t>(x - first)];
+  CountTable table;
+  for (std::size_t i = 0; i < counts.size(); ++i) {
+    if (counts[i] == 0) continue;
+    table.values.push_back(first + static_cast<double>(i));
+    table.counts.push_back(counts[i]);
   }
-  return counted;
+  return table;
 }
 
 constexpr std::size_t kBins = 4096;
@@ -129,7 +133,7 @@ constexpr std::size_t kBins = 4096;
 CONSILIUM_VECTOR_CLONES("avx512f", "avx2")
 void PutIntoBins(const Counted& of, double low, double per_unit, std::int32_t* __restrict bins) {
   const double* values = of.values.data();
-  for (std::size_t i = 0; i < of.size(); ++i)
+  for (std::size_t i = 0; i < of.values.size(); ++i)
     bins[i] = static_cast<std::int32_t>((values[i] - low) * per_unit);
 }
 
@@ -141,11 +145,12 @@ std::array<double, kCount> Percentiles(const Counted& of, double n, const Range&
   const double width = range.high - range.low;
   const double per_unit =
       width > 0 && std::isfinite(width) ? static_cast<double>(kBins - 1) / width : 0;
-  std::vector<std::int32_t> bins(of.size());
+  const auto count_of = [&](std::size_t i) { return of.counts.empty() ? 1 : of.counts[i]; };
+  std::vector<std::int32_t> bins(of.values.size());
   if (std::isfinite(per_unit)) PutIntoBins(of, range.low, per_unit, bins.data());
   std::vector<double> below(kBins + 1);  // voxels of lower bins
-  for (std::size_t i = 0; i < of.size(); ++i)
-    below[static_cast<std::size_t>(bins[i]) + 1] += of.counts[i];
+  for (std::size_t i = 0; i < bins.size(); ++i)
+    below[static_cast<std::size_t>(bins[i]) + 1] += count_of(i);
   std::partial_sum(below.begin(), below.end(), below.begin());
   std::vector<std::uint8_t> wanted(kBins);
   for (const double part : q) {
@@ -161,9 +166,9 @@ std::array<double, kCount> Percentiles(const Counted& of, double n, const Range&
     double up_to = 0;  // voxels of this value and of lower ones
   };
   std::vector<Near> near;
-  for (std::size_t i = 0; i < of.size(); ++i) {
+  for (std::size_t i = 0; i < bins.size(); ++i) {
     if (wanted[static_cast<std::size_t>(bins[i])] != 0)
-      near.push_back({of.values[i], of.counts[i], bins[i]});
+      near.push_back({of.values[i], count_of(i), bins[i]});
   }
   std::sort(near.begin(), near.end(),
             [](const Near& a, const Near& b) { return a.value < b.value; });
@@ -223,7 +228,10 @@ IntensityFeatures StatisticsOf(const Counted& values, const Range& range) {
 IntensityFeatures IntensityStatistics(std::span<const double> intensities) {
   if (intensities.empty()) return {};
   const Range range = RangeOf(intensities);
-  return range.finite ? StatisticsOf(CountValues(intensities, range), range) : IntensityFeatures{};
+  if (!range.finite) return {};
+  const CountTable table = TableOf(intensities, range);
+  return StatisticsOf(
+      table.values.empty() ? Counted{intensities, {}} : Counted{table.values, table.counts}, range);
 }
 
 HistogramFeatures IntensityHistogram(const GreyLevels& levels) {
@@ -232,15 +240,17 @@ HistogramFeatures IntensityHistogram(const GreyLevels& levels) {
   const auto count = static_cast<std::size_t>(levels.count);
   std::vector<std::uint64_t> h(count);  // of level i + 1
   for (const std::uint16_t level : levels.levels) ++h[level - std::size_t{1}];
-  Counted present;
+  CountTable present;
   for (std::size_t i = 0; i < count; ++i) {
-    if (h[i] > 0) present.Put(static_cast<double>(i + 1), static_cast<double>(h[i]));
+    if (h[i] == 0) continue;
+    present.values.push_back(static_cast<double>(i + 1));
+    present.counts.push_back(static_cast<double>(h[i]));
   }
-  f.of_levels = StatisticsOf(present, RangeOf(present.values));
+  f.of_levels = StatisticsOf({present.values, present.counts}, RangeOf(present.values));
   const auto n = static_cast<double>(levels.levels.size());
   f.entropy = f.uniformity = 0;
   std::size_t mode = 0;
-  for (std::size_t k = 0; k < present.size(); ++k) {
+  for (std::size_t k = 0; k < present.values.size(); ++k) {
     const double p = present.counts[k] / n;
     f.entropy += EntropyTerm(p);
     f.uniformity += p * p;

@@ -21,12 +21,36 @@ SizeFeatures AggregateSizes(const std::vector<std::vector<SizeCounts>>& counts, 
   return AggregateFeatures(counts, how, [](const SizeCounts& one) { return FeaturesOf(one); });
 }
 
+struct Zone {
+  std::uint32_t size = 1, distance = std::numeric_limits<std::uint32_t>::max();
+};
+
 // Sets of voxels that belong together; each is named by its first voxel.
 class Zones {
  public:
   explicit Zones(std::size_t count)
-      : parent_(std::make_unique_for_overwrite<std::uint32_t[]>(count)) {}
-  void Put(std::uint32_t at, std::uint32_t first) { parent_[at] = first; }
+      : parent_(std::make_unique_for_overwrite<std::uint32_t[]>(count)),
+        zone_(std::make_unique_for_overwrite<Zone[]>(count)) {}
+
+  // A voxel, and then what it belongs to: `at` is the latest voxel.
+  void Put(std::uint32_t at, const Zone& zone) {
+    parent_[at] = at;
+    zone_[at] = zone;
+  }
+  void Join(std::uint32_t at, std::uint32_t other) {
+    const std::uint32_t a = First(at), b = First(other), first = std::min(a, b);
+    if (a == b) return;
+    const Zone joined = {zone_[a].size + zone_[b].size,
+                         std::min(zone_[a].distance, zone_[b].distance)};
+    parent_[std::max(a, b)] = first;
+    zone_[first] = joined;
+  }
+  // The zone that a voxel is the first of, or nothing.
+  [[nodiscard]] const Zone* BegunBy(std::uint32_t at) const {
+    return parent_[at] == at ? &zone_[at] : nullptr;
+  }
+
+ private:
   [[nodiscard]] std::uint32_t First(std::uint32_t at) {
     while (parent_[at] != at) {
       parent_[at] = parent_[parent_[at]];
@@ -34,23 +58,9 @@ class Zones {
     }
     return at;
   }
-  // The first voxel of both together; `a` is the first of its zone.
-  [[nodiscard]] std::uint32_t Join(std::uint32_t a, std::uint32_t b) {
-    b = First(b);
-    if (a < b) {
-      parent_[b] = a;
-      return a;
-    }
-    parent_[a] = b;
-    return b;
-  }
-  // First(at), where those before `at` were asked for already.
-  [[nodiscard]] std::uint32_t FirstInOrder(std::uint32_t at) {
-    return parent_[at] = parent_[parent_[at]];
-  }
 
- private:
   std::unique_ptr<std::uint32_t[]> parent_;  // of a voxel of a zone; no later one
+  std::unique_ptr<Zone[]> zone_;             // of a zone's first voxel
 };
 
 // How many of its run come before each of `length` voxels, which are `step` or fewer; and whether
@@ -262,6 +272,7 @@ ZoneCounts CountZones(const LevelBox& levels, int z,
   const std::vector<std::uint16_t>& one_of_each = OneOfEachGroup();
   Zones zones(levels.padded_count());
   std::vector<std::uint16_t> equal;
+  std::size_t v = 0;
   ForEachStretch(voxels, [&](std::size_t begin, std::size_t length, const auto& inside) {
     equal.assign(length, 0);
     for (std::size_t d = 0; d < directions.size(); ++d) {
@@ -269,39 +280,19 @@ ZoneCounts CountZones(const LevelBox& levels, int z,
                 static_cast<std::uint16_t>(1U << d), equal.data());
     }
     for (const std::uint32_t at : inside) {
-      std::uint32_t first = at;
-      unsigned ones = one_of_each[equal[at - begin]];
-      const auto next = [&] {
-        return at - steps[static_cast<std::size_t>(std::countr_zero(ones))];
-      };
-      if (ones != 0) {
-        first = zones.First(next());
-        while ((ones &= ones - 1) != 0) first = zones.Join(first, next());
-      }
-      zones.Put(at, first);
+      Zone zone;
+      if (!border_distances.empty()) zone.distance = border_distances[v++];
+      zones.Put(at, zone);
+      for (unsigned ones = one_of_each[equal[at - begin]]; ones != 0; ones &= ones - 1)
+        zones.Join(at, at - steps[static_cast<std::size_t>(std::countr_zero(ones))]);
     }
   });
-  struct Zone {
-    std::uint32_t size = 0, distance = std::numeric_limits<std::uint32_t>::max();
-  };
-  const auto of = std::make_unique_for_overwrite<Zone[]>(levels.padded_count());
-  std::size_t count = 0;
-  for (std::size_t v = 0; v < voxels.size(); ++v) {
-    const std::uint32_t at = voxels[v], first = zones.FirstInOrder(at);
-    if (first == at) {
-      of[at] = {};
-      ++count;
-    }
-    Zone& zone = of[first];
-    ++zone.size;
-    if (!border_distances.empty()) zone.distance = std::min(zone.distance, border_distances[v]);
-  }
   std::vector<SizeCounts::Item> sizes, distances;
-  sizes.reserve(count);
   for (const std::uint32_t at : voxels) {
-    if (zones.First(at) != at) continue;
-    sizes.push_back({data[at], of[at].size});
-    if (!border_distances.empty()) distances.push_back({data[at], of[at].distance});
+    const Zone* zone = zones.BegunBy(at);
+    if (zone == nullptr) continue;
+    sizes.push_back({data[at], zone->size});
+    if (!border_distances.empty()) distances.push_back({data[at], zone->distance});
   }
   return {SizeCounts(std::move(sizes), voxels.size()),
           SizeCounts(std::move(distances), voxels.size())};
