@@ -36,6 +36,7 @@ struct Grid {
 struct NumberKind {
   bool whole = false;
   double lowest = 0, highest = 0;
+  bool single_precision = false;  // not whole, of 32 bits
 };
 
 struct Image {

@@ -91,7 +91,8 @@ Result<std::vector<NamedImage>> ImagesOf(const PyradiomicsImageType& type, const
       }
       break;
     case PyradiomicsFilter::kWavelet: {
-      const auto filters = WaveletNamed(s.wavelet);
+      const auto filters = WaveletNamed(
+          s.wavelet, image.numbers.single_precision ? Precision::kSingle : Precision::kDouble);
       CONSILIUM_TRY(filters);
       StationaryLevels levels{s.wavelet_levels, s.wavelet_start_level};
       if (s.force_2d) levels.along[static_cast<std::size_t>(2 - s.force_2d_dimension)] = false;

@@ -243,6 +243,9 @@ Image Resample(const Image& image, const PartialGrid& to, Interpolation how) {
     for (double& value : result.values)
       value = std::trunc(std::clamp(value, image.numbers.lowest, image.numbers.highest));
   }
+  if (image.numbers.single_precision) {
+    for (double& value : result.values) value = static_cast<float>(value);
+  }
   return result;
 }
 

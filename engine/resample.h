@@ -43,8 +43,8 @@ struct PartialGrid {
 // kOutOfRange (more than 2^31 voxels).
 [[nodiscard]] Result<PartialGrid> GridAround(const Box& box, const Grid& grid,
                                              const std::array<double, 3>& spacing_mm, int pad);
-// Voxels whose centre is outside the old grid are 0. Of an image of whole numbers the new ones are
-// of the same kind: the next one towards 0, as ITK has it.
+// Voxels whose centre is outside the old grid are 0. The new numbers are of the image's kind: the
+// next whole one towards 0, or the nearest of single precision, as ITK has it.
 [[nodiscard]] Image Resample(const Image& image, const PartialGrid& to, Interpolation how);
 // The nearest voxel's.
 [[nodiscard]] Mask Resample(const Mask& mask, const PartialGrid& to);

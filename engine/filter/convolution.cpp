@@ -4,6 +4,7 @@
 #include <bit>
 #include <map>
 #include <span>
+#include <type_traits>
 #include <utility>
 
 #include "engine/vector_clones.h"
@@ -11,27 +12,41 @@
 namespace consilium::engine {
 namespace {
 
+// `kWidth` voxels of a response, of those that begin at `x` of each row.
+template <std::size_t kWidth, typename Number>
+[[gnu::always_inline]] inline void WeighBlock(std::span<const Number* const> rows,
+                                              std::span<const Number> taps, std::size_t x,
+                                              Number* __restrict put) {
+  std::array<Number, kWidth> sum{};
+  for (std::size_t j = 0; j < taps.size(); ++j) {
+    const Number tap = taps[j];
+    const Number* row = rows[j] + x;
+    for (std::size_t lane = 0; lane < kWidth; ++lane) sum[lane] += tap * row[lane];
+  }
+  for (std::size_t lane = 0; lane < kWidth; ++lane) put[x + lane] = sum[lane];
+}
+
+template <typename Number>
+[[gnu::always_inline]] inline void WeighRows(std::span<const Number* const> rows,
+                                             std::span<const Number> taps, Number* __restrict put,
+                                             std::size_t width) {
+  std::size_t x = 0;
+  for (; x + 32 <= width; x += 32) WeighBlock<32>(rows, taps, x, put);
+  for (; x + 8 <= width; x += 8) WeighBlock<8>(rows, taps, x, put);
+  for (; x < width; ++x) WeighBlock<1>(rows, taps, x, put);
+}
+
 // The response of a kernel that meets the rows with its taps: `rows` and `taps` of one length.
 // Every voxel adds in the order of the taps, none fused.
 CONSILIUM_VECTOR_CLONES("avx512f", "avx2")
 void Weigh(std::span<const double* const> rows, std::span<const double> taps,
            double* __restrict put, std::size_t width) {
-  constexpr std::size_t kBlock = 32;
-  std::size_t x = 0;
-  for (; x + kBlock <= width; x += kBlock) {
-    std::array<double, kBlock> sum{};
-    for (std::size_t j = 0; j < taps.size(); ++j) {
-      const double tap = taps[j];
-      const double* row = rows[j] + x;
-      for (std::size_t lane = 0; lane < kBlock; ++lane) sum[lane] += tap * row[lane];
-    }
-    for (std::size_t lane = 0; lane < kBlock; ++lane) put[x + lane] = sum[lane];
-  }
-  for (; x < width; ++x) {
-    double sum = 0;
-    for (std::size_t j = 0; j < taps.size(); ++j) sum += taps[j] * rows[j][x];
-    put[x] = sum;
-  }
+  WeighRows(rows, taps, put, width);
+}
+CONSILIUM_VECTOR_CLONES("avx512f", "avx2")
+void Weigh(std::span<const float* const> rows, std::span<const float> taps, float* __restrict put,
+           std::size_t width) {
+  WeighRows(rows, taps, put, width);
 }
 
 Range SeenBy(const Kernel& kernel, const Range& out, int size, Boundary boundary) {
@@ -65,49 +80,82 @@ std::vector<int> Positions(const Range& under, const Range& stored, int size, Bo
   return positions;
 }
 
-Part PartOf(const Ranges& where, const std::array<int, 3>& whole,
-            const std::array<double, 3>& spacing_mm) {
-  return {whole, where, {GridOf(where, spacing_mm), {}}};
+template <typename Number>
+PartIn<Number> PartOf(const Ranges& where, const std::array<int, 3>& whole,
+                      const std::array<double, 3>& spacing_mm) {
+  return {whole, where, GridOf(where, spacing_mm), {}};
 }
 
-Part Convolved(const Part& from, std::size_t axis, const Kernel& kernel, Boundary boundary,
-               const Range& out) {
+// For each position of `out` how many taps meet voxels behind the last one of a periodic line.
+std::vector<int> TapsBehind(const Range& out, const Kernel& kernel, int size, Boundary boundary) {
+  std::vector<int> behind(static_cast<std::size_t>(out.length()));
+  for (std::size_t o = 0; o < behind.size() && boundary == Boundary::kPeriodic; ++o) {
+    const int at = VoxelAt(out.first + static_cast<int>(o), size, boundary);
+    behind[o] = std::clamp(at + kernel.centre + 1 - size, 0, static_cast<int>(kernel.taps.size()));
+  }
+  return behind;
+}
+
+template <typename Number>
+PartIn<Number> Convolved(const PartIn<Number>& from, std::size_t axis, const Kernel& kernel,
+                         Boundary boundary, const Range& out) {
   Ranges where = from.where;
   where[axis] = out;
-  Part to = PartOf(where, from.whole, from.image.grid.spacing_mm);
-  const Grid &old = from.image.grid, &grid = to.image.grid;
-  to.image.values.resize(grid.voxel_count());
+  auto to = PartOf<Number>(where, from.whole, from.grid.spacing_mm);
+  const Grid &old = from.grid, &grid = to.grid;
+  to.values.resize(grid.voxel_count());
   const auto taps = static_cast<int>(kernel.taps.size());
   const auto positions =
       Positions({out.first + kernel.centre - (taps - 1), out.last + kernel.centre},
                 from.where[axis], from.whole[axis], boundary);
-  std::vector<double> line(axis == 0 ? positions.size() : 0);  // along x, with its surroundings
-  std::vector<const double*> rows;
-  std::vector<double> weights;
+  const auto behind = TapsBehind(out, kernel, from.whole[axis], boundary);
+  std::vector<Number> line(axis == 0 ? positions.size() : 0);  // along x, with its surroundings
+  std::vector<const Number*> rows;
+  std::vector<Number> weights;
+  // Calls `meet` with a tap and, counted from the first that any meets, the position under it.
+  const auto for_each_tap = [&](int o, int first, const auto& meet) {
+    for (int k = 0; k < taps; ++k) {
+      const int j = k < first ? first - 1 - k : k;
+      const double tap = kernel.taps[static_cast<std::size_t>(j)];
+      if (tap == 0) continue;  // between the taps of a level's filter
+      meet(static_cast<Number>(tap), static_cast<std::size_t>(o + taps - 1 - j));
+    }
+  };
+  const auto weigh = [&](Number* put, int width) {
+    Weigh(std::span<const Number* const>(rows), std::span<const Number>(weights), put,
+          static_cast<std::size_t>(width));
+    rows.clear();
+    weights.clear();
+  };
+  const auto along_line = [&](Number tap, std::size_t under) {
+    rows.push_back(&line[under]);
+    weights.push_back(tap);
+  };
   for (int z = 0; z < grid.size[2]; ++z) {
     for (int y = 0; y < grid.size[1]; ++y) {
+      Number* put = &to.values[grid.Index(0, y, z)];
       if (axis == 0) {
-        const double* row = &from.image.values[old.Index(0, y, z)];
+        const Number* row = &from.values[old.Index(0, y, z)];
         std::transform(positions.begin(), positions.end(), line.begin(),
                        [row](int at) { return at == kNoVoxel ? 0 : row[at]; });
-      }
-      rows.clear();
-      weights.clear();
-      for (int j = 0; j < taps; ++j) {
-        const double tap = kernel.taps[static_cast<std::size_t>(j)];
-        if (tap == 0) continue;  // between the taps of a level's filter
-        const int under = taps - 1 - j;
-        if (axis == 0) {
-          rows.push_back(&line[static_cast<std::size_t>(under)]);
-        } else {
-          const int at = positions[static_cast<std::size_t>((axis == 1 ? y : z) + under)];
-          if (at == kNoVoxel) continue;
-          rows.push_back(&from.image.values[axis == 1 ? old.Index(0, at, z) : old.Index(0, y, at)]);
+        for_each_tap(0, 0, along_line);
+        weigh(put, grid.size[0]);
+        for (int x = 0; x < grid.size[0]; ++x) {
+          const int first = behind[static_cast<std::size_t>(x)];
+          if (first == 0) continue;
+          for_each_tap(x, first, along_line);
+          weigh(put + x, 1);
         }
-        weights.push_back(tap);
+        continue;
       }
-      Weigh(rows, weights, &to.image.values[grid.Index(0, y, z)],
-            static_cast<std::size_t>(grid.size[0]));
+      const int o = axis == 1 ? y : z;
+      for_each_tap(o, behind[static_cast<std::size_t>(o)], [&](Number tap, std::size_t under) {
+        const int at = positions[under];
+        if (at == kNoVoxel) return;
+        rows.push_back(&from.values[axis == 1 ? old.Index(0, at, z) : old.Index(0, y, at)]);
+        weights.push_back(tap);
+      });
+      weigh(put, grid.size[0]);
     }
   }
   return to;
@@ -119,7 +167,7 @@ void ForEachResponse(const Part& part, std::size_t axis,
                      const std::vector<const Separable*>& kernels, Boundary boundary,
                      const Ranges& out, const Work& work) {
   if (axis == 3) {
-    work(part.image.values, kernels.size());
+    work(part.values, kernels.size());
     return;
   }
   std::map<Chain, std::vector<const Separable*>> by_chain;
@@ -188,10 +236,22 @@ Ranges SeenBy(const Separable& kernel, const Ranges& out, const std::array<int, 
   return seen;
 }
 
-Part Taken(const Image& image, const Ranges& where, Boundary boundary,
-           const std::array<int, 3>& whole) {
-  Part part = PartOf(where, whole, image.grid.spacing_mm);
-  part.image.values.reserve(part.image.grid.voxel_count());
+template <typename Number>
+Image ImageOf(PartIn<Number> part) {
+  if constexpr (std::is_same_v<Number, double>) {
+    return {part.grid, std::move(part.values)};
+  } else {
+    return {part.grid, {part.values.begin(), part.values.end()}};
+  }
+}
+template Image ImageOf(PartIn<float> part);
+template Image ImageOf(PartIn<double> part);
+
+template <typename Number>
+PartIn<Number> Taken(const Image& image, const Ranges& where, Boundary boundary,
+                     const std::array<int, 3>& whole) {
+  auto part = PartOf<Number>(where, whole, image.grid.spacing_mm);
+  part.values.reserve(part.grid.voxel_count());
   std::array<std::vector<int>, 3> at;
   for (std::size_t axis = 0; axis < 3; ++axis) {
     at[axis] = Positions(where[axis], {0, whole[axis] - 1}, whole[axis], boundary);
@@ -201,25 +261,33 @@ Part Taken(const Image& image, const Ranges& where, Boundary boundary,
     for (const int y : at[1]) {
       for (const int x : at[0]) {
         const bool none = x == kNoVoxel || y == kNoVoxel || z == kNoVoxel;
-        part.image.values.push_back(none ? 0 : image.values[image.grid.Index(x, y, z)]);
+        part.values.push_back(none ? 0
+                                   : static_cast<Number>(image.values[image.grid.Index(x, y, z)]));
       }
     }
   }
   return part;
 }
+template PartIn<float> Taken(const Image&, const Ranges&, Boundary, const std::array<int, 3>&);
+template PartIn<double> Taken(const Image&, const Ranges&, Boundary, const std::array<int, 3>&);
 
-Part Convolved(const Part& from, std::size_t axis, const Chain& chain, Boundary boundary,
-               const Range& out) {
+template <typename Number>
+PartIn<Number> Convolved(const PartIn<Number>& from, std::size_t axis, const Chain& chain,
+                         Boundary boundary, const Range& out) {
   std::vector<Range> outs = {out};  // of the last kernel, of the one before it, ...
   for (std::size_t k = chain.size(); k-- > 1;)
     outs.push_back(SeenBy(chain[k], outs.back(), from.whole[axis], boundary));
-  Part part;
+  PartIn<Number> part;
   for (const Kernel& kernel : chain) {
     part = Convolved(&kernel == chain.data() ? from : part, axis, kernel, boundary, outs.back());
     outs.pop_back();
   }
   return chain.empty() ? from : part;
 }
+template PartIn<float> Convolved(const PartIn<float>&, std::size_t, const Chain&, Boundary,
+                                 const Range&);
+template PartIn<double> Convolved(const PartIn<double>&, std::size_t, const Chain&, Boundary,
+                                  const Range&);
 
 void Pool(const std::vector<double>& response, Pooling pooling, std::size_t times,
           std::size_t count, std::vector<double>& pooled) {
@@ -249,11 +317,12 @@ Part Pooled(const Image& image, const std::vector<Separable>& kernels, Pooling p
     }
     all.push_back(&kernel);
   }
-  Part pooled = PartOf(out, image.grid.size, image.grid.spacing_mm);
+  Part pooled = PartOf<double>(out, image.grid.size, image.grid.spacing_mm);
   const auto add = [&](const std::vector<double>& response, std::size_t times) {
-    Pool(response, pooling, times, all.size(), pooled.image.values);
+    Pool(response, pooling, times, all.size(), pooled.values);
   };
-  ForEachResponse(Taken(image, seen, boundary, image.grid.size), 0, all, boundary, out, add);
+  ForEachResponse(Taken<double>(image, seen, boundary, image.grid.size), 0, all, boundary, out,
+                  add);
   return pooled;
 }
 

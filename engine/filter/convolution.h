@@ -3,7 +3,9 @@
 // A kernel's response at voxel o is sum_j t_j x_(o + centre - j). Along an axis several kernels may
 // follow one another (a chain: the levels of a wavelet); the boundary rule holds anew before each.
 // Of an image only what a box needs is touched: the box and the kernels' reach, where `Part` is
-// what there is so far. The sums are the same whatever the width of the machine's vectors.
+// what there is so far. A sum adds in the order of j; of a periodic line the taps that meet voxels
+// behind its last one come first and backwards, as PyWavelets has it. So sums have the same bits
+// whatever the box and the width of the machine's vectors, and those of PyWavelets.
 #pragma once
 
 #include <array>
@@ -40,11 +42,17 @@ using Ranges = std::array<Range, 3>;
 [[nodiscard]] Grid GridOf(const Ranges& where, const std::array<double, 3>& spacing_mm);
 
 // Some voxels of an image. Of a periodic one they may lie beyond its border, else within it.
-struct Part {
+// `Number` is float or double: what is convolved is taken in its precision.
+template <typename Number>
+struct PartIn {
   std::array<int, 3> whole{};  // voxels of the image along each axis
   Ranges where{};
-  Image image;  // of `where`
+  Grid grid;                   // of `where`
+  std::vector<Number> values;  // [voxel_count]
 };
+using Part = PartIn<double>;
+template <typename Number>
+[[nodiscard]] Image ImageOf(PartIn<Number> part);
 
 // What a kernel sees of a line of `size` voxels to have a response in `out`.
 [[nodiscard]] Range SeenBy(const Chain& chain, const Range& out, int size, Boundary boundary);
@@ -53,12 +61,14 @@ struct Part {
 
 // Voxels `where` of an image; beyond its border, by the rule. `whole` is the image's size, or more
 // along an axis that begins again behind its last voxel.
-[[nodiscard]] Part Taken(const Image& image, const Ranges& where, Boundary boundary,
-                         const std::array<int, 3>& whole);
+template <typename Number>
+[[nodiscard]] PartIn<Number> Taken(const Image& image, const Ranges& where, Boundary boundary,
+                                   const std::array<int, 3>& whole);
 
 // The response of a chain along one axis in `out`. `from` holds what the chain sees.
-[[nodiscard]] Part Convolved(const Part& from, std::size_t axis, const Chain& chain,
-                             Boundary boundary, const Range& out);
+template <typename Number>
+[[nodiscard]] PartIn<Number> Convolved(const PartIn<Number>& from, std::size_t axis,
+                                       const Chain& chain, Boundary boundary, const Range& out);
 
 enum class Pooling { kMean, kMax, kMin, kSum };
 

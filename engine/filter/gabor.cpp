@@ -117,13 +117,13 @@ void AddResponses(const Image& image, const GaborFilter& filter, const Box& box,
   std::vector<double> pooled;
   for (int w = box.first[w_axis]; w <= box.last[w_axis]; ++w) {
     seen[w_axis] = {w, w};
-    const Part part = Taken(image, seen, filter.boundary, image.grid.size);
+    const Part part = Taken<double>(image, seen, filter.boundary, image.grid.size);
     std::array<int, 3> at{};
     std::fill(slice.begin(), slice.end(), 0);
     for (at[v_axis] = 0; at[v_axis] < seen[v_axis].length(); ++at[v_axis]) {
       for (at[u_axis] = 0; at[u_axis] < seen[u_axis].length(); ++at[u_axis]) {
         slice[slices.Index(at[u_axis], at[v_axis])] =
-            part.image.values[part.image.grid.Index(at[0], at[1], at[2])];
+            part.values[part.grid.Index(at[0], at[1], at[2])];
       }
     }
     Transform(slice, slices.size, 2, Direction::kForward);

@@ -36,9 +36,8 @@ Result<Image> Respond(const Image& image, const MeanFilter& filter, const Box& b
     return Fail(ErrorCode::kInvalidArgument,
                 fmt::format("support = {}, must be odd", filter.support));
   }
-  return Pooled(image, {MeanKernel(filter.support, filter.dimensions)}, Pooling::kSum,
-                filter.boundary, RangesOf(box))
-      .image;
+  return ImageOf(Pooled(image, {MeanKernel(filter.support, filter.dimensions)}, Pooling::kSum,
+                        filter.boundary, RangesOf(box)));
 }
 
 struct GaussianKernels {
@@ -73,7 +72,7 @@ Result<Image> Respond(const Image& image, const LaplacianFilter& filter, const B
     for (std::size_t term = 0; term < axes; ++term)
       sum[term][axis] = {term == axis ? second : gaussian};
   }
-  return Pooled(image, sum, Pooling::kSum, filter.boundary, RangesOf(box)).image;
+  return ImageOf(Pooled(image, sum, Pooling::kSum, filter.boundary, RangesOf(box)));
 }
 
 // Errors: kInvalidArgument (no such kernel).
@@ -126,14 +125,14 @@ Result<Image> Respond(const Image& image, const LawsFilter& filter, const Box& b
   const auto kernels = AllOf(kernel, filter.rotation_invariant, *dimensions);
   const Ranges out = RangesOf(box);
   if (filter.energy_delta == 0)
-    return Pooled(image, kernels, filter.pooling, filter.boundary, out).image;
+    return ImageOf(Pooled(image, kernels, filter.pooling, filter.boundary, out));
   const Separable mean = MeanKernel(2 * filter.energy_delta + 1, *dimensions);
   Part energy = Pooled(image, kernels, filter.pooling, filter.boundary,
                        SeenBy(mean, out, image.grid.size, filter.boundary));
-  for (double& value : energy.image.values) value = std::abs(value);
+  for (double& value : energy.values) value = std::abs(value);
   for (std::size_t axis = 0; axis < 3; ++axis)
     energy = Convolved(energy, axis, mean[axis], filter.boundary, out[axis]);
-  return std::move(energy.image);
+  return ImageOf(std::move(energy));
 }
 
 // The taps `apart` voxels from each other, zeros behind the last too.
@@ -164,9 +163,8 @@ Result<Image> Respond(const Image& image, const WaveletFilter& filter, const Box
       kernel[axis].push_back(Spread(taps->low, 1 << (level - 1)));
     kernel[axis].push_back(Spread(letter == 'L' ? taps->low : taps->high, 1 << (filter.level - 1)));
   }
-  return Pooled(image, AllOf(kernel, filter.rotation_invariant, *dimensions), filter.pooling,
-                filter.boundary, RangesOf(box))
-      .image;
+  return ImageOf(Pooled(image, AllOf(kernel, filter.rotation_invariant, *dimensions),
+                        filter.pooling, filter.boundary, RangesOf(box)));
 }
 
 Result<Image> Respond(const Image& image, const GaborFilter& filter, const Box& box) {

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <numbers>
 #include <utility>
 
 #include "engine/filter/convolution.h"
@@ -20,12 +21,21 @@ WaveletFilters WithHigh(std::vector<double> low, const std::vector<double>& synt
   return filters;
 }
 
+// What is tabulated of a tap, and its factor, in single precision.
+void RoundToSingle(std::vector<double>& taps, bool coiflet) {
+  for (double& tap : taps) {
+    tap = coiflet ? static_cast<float>(tap / std::numbers::sqrt2) * std::numbers::sqrt2_v<float>
+                  : static_cast<float>(tap);
+  }
+}
+
 // All combinations of low and high along the axes from `axis` on, in `out`.
-void Decompose(SubBand band, const Part& part, std::size_t axis, const Kernel& low,
+template <typename Number>
+void Decompose(SubBand band, const PartIn<Number>& part, std::size_t axis, const Kernel& low,
                const Kernel& high, const std::array<bool, 3>& along, const Ranges& out,
                std::vector<SubBand>& bands) {
   if (axis == 3) {
-    band.image = part.image;
+    band.image = ImageOf(part);
     bands.push_back(std::move(band));
     return;
   }
@@ -40,9 +50,7 @@ void Decompose(SubBand band, const Part& part, std::size_t axis, const Kernel& l
   }
 }
 
-}  // namespace
-
-Result<WaveletFilters> WaveletNamed(std::string_view name) {
+Result<WaveletFilters> DoubleNamed(std::string_view name) {
   const bool reversed = name.starts_with("rbio");
   const std::string in_table = name == "haar" ? "db1"
                                : reversed     ? fmt::format("bior{}", name.substr(4))
@@ -63,13 +71,9 @@ Result<WaveletFilters> WaveletNamed(std::string_view name) {
                           name));
 }
 
-std::string PyradiomicsName(const SubBand& band) {
-  return band.level == 1 ? "wavelet-" + band.name
-                         : fmt::format("wavelet{}-{}", band.level, band.name);
-}
-
-std::vector<SubBand> StationaryWavelet(const Image& image, const WaveletFilters& filters,
-                                       const Box& box, const StationaryLevels& levels) {
+template <typename Number>
+std::vector<SubBand> SubBandsIn(const Image& image, const WaveletFilters& filters, const Box& box,
+                                const StationaryLevels& levels) {
   const int centre = static_cast<int>(filters.low.size() / 2);
   const Kernel low{filters.low, centre}, high{filters.high, centre};
   Separable approximation;
@@ -82,7 +86,7 @@ std::vector<SubBand> StationaryWavelet(const Image& image, const WaveletFilters&
   std::vector<Ranges> outs = {RangesOf(box)};  // of the last level, of the one before it, ...
   for (int i = 0; i < count; ++i)
     outs.push_back(SeenBy(approximation, outs.back(), whole, kPeriodic));
-  Part part = Taken(image, outs.back(), kPeriodic, whole);
+  auto part = Taken<Number>(image, outs.back(), kPeriodic, whole);
   std::vector<SubBand> bands;
   for (int i = 1; i <= count; ++i) {
     outs.pop_back();
@@ -97,6 +101,30 @@ std::vector<SubBand> StationaryWavelet(const Image& image, const WaveletFilters&
       part = Convolved(part, axis, approximation[axis], kPeriodic, outs.back()[axis]);
   }
   return bands;
+}
+
+}  // namespace
+
+Result<WaveletFilters> WaveletNamed(std::string_view name, Precision precision) {
+  auto filters = DoubleNamed(name);
+  CONSILIUM_TRY(filters);
+  filters->precision = precision;
+  if (precision == Precision::kSingle) {
+    for (auto* taps : {&filters->low, &filters->high})
+      RoundToSingle(*taps, name.starts_with("coif"));
+  }
+  return filters;
+}
+
+std::string PyradiomicsName(const SubBand& band) {
+  return band.level == 1 ? "wavelet-" + band.name
+                         : fmt::format("wavelet{}-{}", band.level, band.name);
+}
+
+std::vector<SubBand> StationaryWavelet(const Image& image, const WaveletFilters& filters,
+                                       const Box& box, const StationaryLevels& levels) {
+  return filters.precision == Precision::kSingle ? SubBandsIn<float>(image, filters, box, levels)
+                                                 : SubBandsIn<double>(image, filters, box, levels);
 }
 
 }  // namespace consilium::engine

@@ -4,8 +4,11 @@
 // y, z. The image goes on periodically; an axis of odd length has its first voxel once more at its
 // end, as PyRadiomics pads it. Sub-band at voxel o: sum_j f_j x_(o + F/2 - j), F taps (PyWavelets'
 // swtn). The next level is the same of LLL, with the same filters: not of twice their spacing, as
-// in the transform a trous. Source: Coifman & Donoho, Translation-invariant de-noising, 1995;
-// filters: engine/filter/wavelet_tables.h.
+// in the transform a trous. With filters of single precision everything is in single precision
+// (voxels, taps, products, sums; x first, then y, then z), and each bit is that of PyWavelets,
+// which so transforms an image that is stored so. Source: Coifman & Donoho, Translation-invariant
+// de-noising, 1995; PyWavelets 1.1.1, convolution in the mode "periodization" and its table of
+// Coiflets; filters: engine/filter/wavelet_tables.h.
 #pragma once
 
 #include <array>
@@ -18,13 +21,19 @@
 
 namespace consilium::engine {
 
+enum class Precision { kDouble, kSingle };
+
 // Decomposition filters of equal, even length.
 struct WaveletFilters {
   std::vector<double> low, high;
+  Precision precision = Precision::kDouble;  // of the taps and of what is made with them
 };
 // By PyWavelets' name: haar, those of WaveletTables, and rbio for every bior, whose two sides it
-// exchanges. Errors: kNotFound (not known here: lists what is).
-[[nodiscard]] Result<WaveletFilters> WaveletNamed(std::string_view name);
+// exchanges. Single taps are rounded as PyWavelets has them: it tabulates Coiflets without their
+// factor sqrt(2), and multiplies in single precision. Errors: kNotFound (not known here: lists what
+// is).
+[[nodiscard]] Result<WaveletFilters> WaveletNamed(std::string_view name,
+                                                  Precision precision = Precision::kDouble);
 
 struct SubBand {
   std::string name;  // "LLH"
@@ -41,7 +50,7 @@ struct StationaryLevels {
   std::array<bool, 3> along = {true, true, true};
 };
 // Cut to `box` (not empty, within the grid), level by level: LLL of the last level only, and first
-// there; the last letter changes fastest.
+// there; the last letter changes fastest. In the filters' precision.
 [[nodiscard]] std::vector<SubBand> StationaryWavelet(const Image& image,
                                                      const WaveletFilters& filters, const Box& box,
                                                      const StationaryLevels& levels = {});

@@ -10,6 +10,7 @@
 #include <cmath>
 #include <limits>
 #include <new>
+#include <type_traits>
 #include <vector>
 
 #include "base/csv.h"
@@ -77,6 +78,7 @@ void Convert(const std::vector<char>& bytes, Image& image) {
     image.numbers = {true, static_cast<double>(Limits::lowest()),
                      static_cast<double>(Limits::max())};
   }
+  image.numbers.single_precision = std::is_same_v<Number, float>;
 }
 
 bool Convert(itk::IOComponentEnum type, const std::vector<char>& bytes, Image& image) {

@@ -82,7 +82,7 @@ TEST(Convolution, OfABoxIsTheDefinitionsOfTheWholeImageThere) {
                            Box{{33, 2, 1}, {36, 5, 2}, false}, Box{{1, 1, 3}, {34, 4, 4}, false}}) {
       SCOPED_TRACE(testing::Message()
                    << "boundary " << static_cast<int>(boundary) << ", x from " << box.first[0]);
-      ExpectSame(Pooled(image, {Lopsided()}, Pooling::kSum, boundary, RangesOf(box)).image,
+      ExpectSame(ImageOf(Pooled(image, {Lopsided()}, Pooling::kSum, boundary, RangesOf(box))),
                  CutOut(whole, box));
     }
   }
@@ -110,7 +110,7 @@ TEST(Convolution, PoolsTheResponsesOfAllKernels) {
       for (double& value : expected.values) value /= 4;
     }
     ExpectSame(
-        Pooled(image, kernels, pooling, Boundary::kMirror, RangesOf(Whole(image.grid))).image,
+        ImageOf(Pooled(image, kernels, pooling, Boundary::kMirror, RangesOf(Whole(image.grid)))),
         expected);
   }
 }
@@ -148,7 +148,7 @@ TEST(Rotations, TurnTheResponseWithTheImage) {
   for (const Dimensions dimensions : {Dimensions::k2d, Dimensions::k3d}) {
     const auto kernels = Turned(Lopsided(), dimensions);
     const auto response = [&](const Image& of) {
-      return Pooled(of, kernels, Pooling::kMax, Boundary::kZero, RangesOf(Whole(of.grid))).image;
+      return ImageOf(Pooled(of, kernels, Pooling::kMax, Boundary::kZero, RangesOf(Whole(of.grid))));
     };
     ExpectSame(response(turned), QuarterTurned(response(image)));
   }

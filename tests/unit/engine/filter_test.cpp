@@ -150,6 +150,12 @@ TEST(Resample, AroundARegionKeepsTheFirstCornerAndIsZeroOutside) {
   fine = Resample(ramp, *to, Interpolation::kLinear);
   EXPECT_EQ(fine.values[0], 14);
   EXPECT_EQ(fine.values[6], 15);
+  ramp.numbers = {};
+  ramp.numbers.single_precision = true;
+  for (double& value : ramp.values) value = static_cast<float>(value / 3);
+  fine = Resample(ramp, *to, Interpolation::kLinear);
+  EXPECT_NEAR(fine.values[0], 14.375 / 3, 1e-6);
+  for (const double value : fine.values) EXPECT_EQ(value, static_cast<float>(value));
   Mask mask{ramp.grid, std::vector<std::uint8_t>(120)};
   mask.inside[mask.grid.Index(9, 1, 1)] = 1;
   const Box nearest = BoundingBoxOf(Resample(mask, *to));

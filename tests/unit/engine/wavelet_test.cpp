@@ -6,6 +6,7 @@
 #include <cmath>
 #include <numeric>
 #include <string>
+#include <utility>
 
 #include "engine/filter/wavelet_tables.h"
 #include "tests/unit/engine/box_of_image.h"
@@ -50,6 +51,12 @@ WaveletFilters Named(const std::string& name) {
   return filters.value_or(WaveletFilters{{1, 1}, {1, 1}});
 }
 
+// The low filter and the high one.
+std::pair<std::vector<double>, std::vector<double>> Taps(const std::string& name) {
+  const WaveletFilters filters = Named(name);
+  return {filters.low, filters.high};
+}
+
 TEST(Wavelets, AreThoseOfEveryFamily) {
   EXPECT_EQ(AllNames().size(), 1U + 38 + 19 + 17 + 2 * 15 + 1);
   for (int n = 1; n <= 38; ++n)
@@ -62,7 +69,7 @@ TEST(Wavelets, AreThoseOfEveryFamily) {
 
 TEST(Wavelets, PassAConstantThroughTheLowFilterOnly) {
   for (const std::string& name : AllNames()) {
-    const auto [low, high] = Named(name);
+    const auto [low, high] = Taps(name);
     EXPECT_EQ(low.size(), high.size()) << name;
     EXPECT_EQ(low.size() % 2, 0U) << name;
     EXPECT_NEAR(std::accumulate(low.begin(), low.end(), 0.0), std::sqrt(2.0), 1e-11) << name;
@@ -75,7 +82,7 @@ TEST(Wavelets, PassAConstantThroughTheLowFilterOnly) {
 TEST(Wavelets, OfTheOrthogonalFamiliesAreOrthonormalToTheirShiftsByTwo) {
   for (const std::string& name : AllNames()) {
     if (name.find("bio") != std::string::npos) continue;
-    const auto [low, high] = Named(name);
+    const auto [low, high] = Taps(name);
     const double tolerance = name == "dmey" ? 3e-3 : 3e-11;
     for (int shift = 0; shift < static_cast<int>(low.size()); shift += 2) {
       EXPECT_NEAR(Product(low, low, shift), shift == 0 ? 1 : 0, tolerance) << name << shift;
@@ -91,8 +98,8 @@ TEST(Wavelets, OfTheBiorthogonalFamiliesReconstructWhatTheyDecompose) {
   int pairs = 0;
   for (const std::string& name : AllNames()) {
     if (!name.starts_with("bior")) continue;
-    const auto [low, high] = Named(name);
-    const auto [dual_low, dual_high] = Named("rbio" + name.substr(4));
+    const auto [low, high] = Taps(name);
+    const auto [dual_low, dual_high] = Taps("rbio" + name.substr(4));
     for (int shift = -static_cast<int>(low.size()); shift <= static_cast<int>(low.size());
          shift += 2) {
       EXPECT_NEAR(Product(low, dual_low, shift), shift == 0 ? 1 : 0, 1e-11) << name << shift;
@@ -108,7 +115,7 @@ TEST(Wavelets, OfTheBiorthogonalFamiliesReconstructWhatTheyDecompose) {
 TEST(Wavelets, HaveTheirVanishingMoments) {
   for (const std::string& name : AllNames()) {
     if (name == "dmey" || name == "haar") continue;
-    const auto [low, high] = Named(name);
+    const auto [low, high] = Taps(name);
     const std::size_t digits = name.find_first_of("0123456789");
     const int number = std::stoi(name.substr(digits));  // of bior2.4 the first, of rbio2.4 too
     const int second =
@@ -228,6 +235,86 @@ TEST(StationaryWavelet, OfABoxIsThatOfTheWholeImageThereAtEveryLevel) {
   ASSERT_EQ(whole.size(), 22U);
   for (std::size_t b = 0; b < whole.size(); ++b)
     EXPECT_EQ(part[b].image.values, CutOut(whole[b].image, box).values) << PyradiomicsName(part[b]);
+}
+
+TEST(Wavelets, OfSinglePrecisionAreRoundedAsPyWaveletsRoundsThem) {
+  const WaveletFilters coif1 = *WaveletNamed("coif1", Precision::kSingle);
+  EXPECT_EQ(coif1.low, (std::vector<double>{-0.0156557281F, -0.0727326199F, 0.384864837F,
+                                            0.852571964F, 0.337897658F, -0.0727326199F}));
+  EXPECT_NE(coif1.low[3], static_cast<float>(Named("coif1").low[3]));  // two roundings, not one
+  for (const std::string& name : AllNames()) {
+    const WaveletFilters filters = Named(name), single = *WaveletNamed(name, Precision::kSingle);
+    const double roundings = name.starts_with("coif") ? 3 : 1;  // each of half of 2^-23
+    for (const auto& [taps, rounded] :
+         {std::pair(filters.low, single.low), std::pair(filters.high, single.high)}) {
+      ASSERT_EQ(taps.size(), rounded.size());
+      for (std::size_t i = 0; i < taps.size(); ++i) {
+        EXPECT_EQ(rounded[i], static_cast<float>(rounded[i])) << name;
+        EXPECT_NEAR(rounded[i], taps[i], roundings * 6e-8 * std::abs(taps[i])) << name;
+      }
+    }
+  }
+}
+
+// A line of a sub-band as PyWavelets goes along it: in single precision, voxel by voxel.
+std::vector<float> SlowLine(const std::vector<float>& line, const std::vector<double>& taps) {
+  const int size = static_cast<int>(line.size()), count = static_cast<int>(taps.size());
+  std::vector<float> out;
+  for (int i = count / 2; i < size + count / 2; ++i) {
+    std::vector<int> order(taps.size());
+    std::iota(order.begin(), order.end(), 0);
+    const auto behind =
+        std::partition_point(order.begin(), order.end(), [&](int j) { return i - j >= size; });
+    std::reverse(order.begin(), behind);
+    float sum = 0;
+    for (const int j : order) {
+      const int at = ((i - j) % size + size) % size;
+      sum += static_cast<float>(taps[static_cast<std::size_t>(j)]) *
+             line[static_cast<std::size_t>(at)];
+    }
+    out.push_back(sum);
+  }
+  return out;
+}
+
+TEST(StationaryWavelet, OfSinglePrecisionHasTheBitsOfALineByLineTransform) {
+  // Lines shorter than the filters, too: these go around several times.
+  Image image = RandomRegion(8, {44, 6, 2}, 0.5).image;
+  for (double& value : image.values) value = static_cast<float>(value * 1000.0 / 3.0);
+  const auto filters = WaveletNamed("coif2", Precision::kSingle);
+  ASSERT_TRUE(filters.has_value());
+  const Box box{{20, 1, 0}, {43, 5, 1}, false};
+  const auto bands = StationaryWavelet(image, *filters, Whole(image.grid)),
+             part = StationaryWavelet(image, *filters, box);
+  ASSERT_EQ(bands.size(), 8U);
+  for (std::size_t b = 0; b < bands.size(); ++b) {
+    SCOPED_TRACE(bands[b].name);
+    Image slow = image;
+    for (std::size_t axis = 0; axis < 3; ++axis) {
+      const auto& size = image.grid.size;
+      std::array<int, 3> count = size;
+      count[axis] = 1;
+      const std::size_t step = axis == 0 ? 1 : image.grid.Index(0, axis == 1, axis == 2);
+      for (int z = 0; z < count[2]; ++z) {
+        for (int y = 0; y < count[1]; ++y) {
+          for (int x = 0; x < count[0]; ++x) {
+            std::vector<float> line;
+            const std::size_t first = image.grid.Index(x, y, z);
+            for (int i = 0; i < size[axis]; ++i) {
+              line.push_back(
+                  static_cast<float>(slow.values[first + static_cast<std::size_t>(i) * step]));
+            }
+            line = SlowLine(line, bands[b].name[axis] == 'L' ? filters->low : filters->high);
+            for (std::size_t i = 0; i < line.size(); ++i) slow.values[first + i * step] = line[i];
+          }
+        }
+      }
+    }
+    EXPECT_EQ(bands[b].image.values, slow.values);
+    EXPECT_EQ(part[b].image.values, CutOut(slow, box).values);
+  }
+  const auto exact = StationaryWavelet(image, Named("coif2"), Whole(image.grid));
+  EXPECT_NE(bands[0].image.values, exact[0].image.values);
 }
 
 }  // namespace
