@@ -7,10 +7,51 @@
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
+#include <map>
 #include <string>
 #include <string_view>
 
 namespace consilium::engine {
+namespace {
+
+Point PointOf(const coordT* at) { return {at[0], at[1], at[2]}; }
+
+std::vector<Point> VerticesOf(const qhT& state) {
+  std::vector<Point> vertices;
+  for (const vertexT* vertex = state.vertex_list; vertex != nullptr && vertex->next != nullptr;
+       vertex = vertex->next)
+    vertices.push_back(PointOf(vertex->point));
+  std::sort(vertices.begin(), vertices.end());
+  return vertices;
+}
+
+// Normals and edges. Triangles of one face share its normal, as an address.
+void PutFaces(const qhT& state, ConvexHull& hull) {
+  std::map<const coordT*, std::size_t> normals;
+  const auto normal_of = [&](const facetT* facet) {
+    const auto [at, fresh] = normals.try_emplace(facet->normal, hull.normals.size());
+    if (fresh) hull.normals.push_back(PointOf(facet->normal));
+    return at->second;
+  };
+  for (const facetT* facet = state.facet_list; facet != nullptr && facet->next != nullptr;
+       facet = facet->next) {
+    std::array<std::size_t, 3> corners{};
+    for (int i = 0; i < 3; ++i) {
+      const auto at = std::lower_bound(hull.vertices.begin(), hull.vertices.end(),
+                                       PointOf(SETelemt_(facet->vertices, i, vertexT)->point));
+      corners[static_cast<std::size_t>(i)] = static_cast<std::size_t>(at - hull.vertices.begin());
+    }
+    for (int i = 0; i < 3; ++i) {  // neighbour i lies across the edge opposite vertex i
+      const facetT* across = SETelemt_(facet->neighbors, i, facetT);
+      if (facet->id > across->id) continue;
+      const auto one = static_cast<std::size_t>(i);
+      hull.edges.push_back({{corners[(one + 1) % 3], corners[(one + 2) % 3]},
+                            {normal_of(facet), normal_of(across)}});
+    }
+  }
+}
+
+}  // namespace
 
 Result<ConvexHull> ConvexHullOf(std::span<const Point> points) {
   std::vector<coordT> coordinates;
@@ -32,10 +73,8 @@ Result<ConvexHull> ConvexHullOf(std::span<const Point> points) {
     qh_getarea(&state, state.facet_list);
     hull.volume_mm3 = state.totvol;
     hull.area_mm2 = state.totarea;
-    for (const vertexT* vertex = state.vertex_list; vertex != nullptr && vertex->next != nullptr;
-         vertex = vertex->next) {
-      hull.vertices.push_back({vertex->point[0], vertex->point[1], vertex->point[2]});
-    }
+    hull.vertices = VerticesOf(state);
+    PutFaces(state, hull);
   }
   qh_freeqhull(&state, !qh_ALL);
   int kept = 0, blocks = 0;
@@ -47,7 +86,6 @@ Result<ConvexHull> ConvexHullOf(std::span<const Point> points) {
     return Fail(ErrorCode::kInvalidArgument,
                 fmt::format("a convex hull needs four points that span a volume: {}", why));
   }
-  std::sort(hull.vertices.begin(), hull.vertices.end());
   return hull;
 }
 

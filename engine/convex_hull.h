@@ -2,6 +2,7 @@
 // 1996).
 #pragma once
 
+#include <array>
 #include <span>
 #include <vector>
 
@@ -11,8 +12,14 @@
 namespace consilium::engine {
 
 struct ConvexHull {
+  struct Edge {
+    std::array<std::size_t, 2> vertices{}, normals{};  // its ends, and its faces' normals
+  };
   double volume_mm3 = 0, area_mm2 = 0;
   std::vector<Point> vertices;
+  std::vector<Point> normals;  // of the faces, of length 1, outwards
+  // Faces are cut into triangles: an edge within a face has its normal twice.
+  std::vector<Edge> edges;
 };
 // Errors: kInvalidArgument (fewer than four points, or all in a plane).
 [[nodiscard]] Result<ConvexHull> ConvexHullOf(std::span<const Point> points);

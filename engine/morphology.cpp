@@ -9,6 +9,8 @@
 
 #include "base/portable_math.h"
 #include "engine/convex_hull.h"
+#include "engine/enclosing_box.h"
+#include "engine/enclosing_ellipsoid.h"
 #include "engine/spatial_correlation.h"
 
 namespace consilium::engine {
@@ -62,9 +64,10 @@ double EllipsoidArea(double a, double b, double c) {
   return 4 * kPi * a * b * sum;
 }
 
-}  // namespace
+enum class SmallestAround { kLeftOut, kSearched };
 
-Result<MorphologyFeatures> ShapeOf(const Mask& morphological, const MorphologyOptions& options) {
+Result<MorphologyFeatures> Shape(const Mask& morphological, const MorphologyOptions& options,
+                                 SmallestAround smallest) {
   double voxels = 0;
   const Eigen::Vector3d centre = CentreOf(morphological, voxels);
   if (voxels == 0)
@@ -119,14 +122,30 @@ Result<MorphologyFeatures> ShapeOf(const Mask& morphological, const MorphologyOp
     f.area_density_convex_hull = area / hull->area_mm2;
     f.maximum_diameter = DiameterOf(hull->vertices);
   }
+  if (hull && smallest == SmallestAround::kSearched) {
+    const EnclosingBox least = SmallestBoxAround(*hull);
+    f.volume_density_ombb = volume / least.volume_mm3();
+    f.area_density_ombb = area / least.area_mm2();
+    const auto ellipsoid = SmallestEllipsoidAround(hull->vertices);
+    CONSILIUM_TRY(ellipsoid);
+    const auto& [a, b, c] = ellipsoid->semi_axes_mm;
+    f.volume_density_mvee = volume / ellipsoid->volume_mm3();
+    f.area_density_mvee = area / EllipsoidArea(a, b, c);
+  }
   return f;
+}
+
+}  // namespace
+
+Result<MorphologyFeatures> ShapeOf(const Mask& morphological, const MorphologyOptions& options) {
+  return Shape(morphological, options, SmallestAround::kLeftOut);
 }
 
 Result<MorphologyFeatures> Morphology(const Image& image, const Mask& morphological,
                                       const Mask& intensity, const MorphologyOptions& options) {
   if (image.grid != morphological.grid || image.grid != intensity.grid)
     return Fail(ErrorCode::kInvalidArgument, "image and masks lie on different grids");
-  auto f = ShapeOf(morphological, options);
+  auto f = Shape(morphological, options, SmallestAround::kSearched);
   CONSILIUM_TRY(f);
   double voxels = 0, sum = 0;
   Eigen::Vector3d weighted = Eigen::Vector3d::Zero();

@@ -28,7 +28,9 @@ struct MorphologyFeatures : Averaged<MorphologyFeatures> {
          maximum_diameter_slice = kUndefined, major_axis_length = kUndefined,
          minor_axis_length = kUndefined, least_axis_length = kUndefined, elongation = kUndefined,
          flatness = kUndefined, volume_density_aabb = kUndefined, area_density_aabb = kUndefined,
+         volume_density_ombb = kUndefined, area_density_ombb = kUndefined,
          volume_density_aee = kUndefined, area_density_aee = kUndefined,
+         volume_density_mvee = kUndefined, area_density_mvee = kUndefined,
          volume_density_convex_hull = kUndefined, area_density_convex_hull = kUndefined,
          integrated_intensity = kUndefined, morans_i = kUndefined, gearys_c = kUndefined;
 
@@ -58,8 +60,12 @@ struct MorphologyFeatures : Averaged<MorphologyFeatures> {
     visit(FeatureName{"flatness", "N17B", "Flatness"}, f.flatness);
     visit(FeatureName{"volume_density_aabb", "PBX1", ""}, f.volume_density_aabb);
     visit(FeatureName{"area_density_aabb", "R59B", ""}, f.area_density_aabb);
+    visit(FeatureName{"volume_density_ombb", "ZH1A", ""}, f.volume_density_ombb);
+    visit(FeatureName{"area_density_ombb", "IQYR", ""}, f.area_density_ombb);
     visit(FeatureName{"volume_density_aee", "6BDE", ""}, f.volume_density_aee);
     visit(FeatureName{"area_density_aee", "RDD2", ""}, f.area_density_aee);
+    visit(FeatureName{"volume_density_mvee", "SWZ1", ""}, f.volume_density_mvee);
+    visit(FeatureName{"area_density_mvee", "BRI8", ""}, f.area_density_mvee);
     visit(FeatureName{"volume_density_convex_hull", "R3ER", ""}, f.volume_density_convex_hull);
     visit(FeatureName{"area_density_convex_hull", "7T7F", ""}, f.area_density_convex_hull);
     visit(FeatureName{"integrated_intensity", "99N0", ""}, f.integrated_intensity);
@@ -74,7 +80,8 @@ struct MorphologyFeatures : Averaged<MorphologyFeatures> {
                                                     const Mask& intensity,
                                                     const MorphologyOptions& options = {});
 
-// What needs no intensities; the others are NaN. Errors: kInvalidArgument (no voxel).
+// What needs no intensities and no search for the smallest box and ellipsoid (OMBB, MVEE); the
+// others are NaN. Errors: kInvalidArgument (no voxel).
 [[nodiscard]] Result<MorphologyFeatures> ShapeOf(const Mask& morphological,
                                                  const MorphologyOptions& options = {});
 
