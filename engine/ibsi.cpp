@@ -114,8 +114,7 @@ Result<PreparedRegion> Prepare(const Image& image, const Mask& mask, const IbsiS
   return PreparedRegion{std::move(*new_image), std::move(*new_mask), std::move(*intensity)};
 }
 
-Result<std::vector<IbsiFeature>> IbsiFeatures(const PreparedRegion& region,
-                                              const IbsiSettings& settings) {
+Result<IbsiExtraction> IbsiFeatures(const PreparedRegion& region, const IbsiSettings& settings) {
   Collected all;
   const std::vector<double> inside = IntensitiesOf(region.image, region.intensity);
   const auto shape = Morphology(region.image, region.morphological, region.intensity);
@@ -134,22 +133,23 @@ Result<std::vector<IbsiFeature>> IbsiFeatures(const PreparedRegion& region,
   CONSILIUM_TRY(volume_histogram);
   VolumeHistogramFeatures::Visit(*volume_histogram, all.Into("intensity_volume_histogram"));
   PutTextures(LevelBox(region.intensity, *levels), region.morphological, settings, all);
-  return std::move(all.features);
+  return IbsiExtraction{std::move(all.features), CheckLevels(*levels)};
 }
 
-Result<std::vector<IbsiFeature>> IbsiResponseFeatures(
-    const Image& response, const Mask& morphological, const Mask& intensity,
-    const std::optional<Discretisation>& discretisation, const IbsiSettings& settings) {
+Result<IbsiExtraction> IbsiResponseFeatures(const Image& response, const Mask& morphological,
+                                            const Mask& intensity,
+                                            const std::optional<Discretisation>& discretisation,
+                                            const IbsiSettings& settings) {
   Collected all;
   const std::vector<double> inside = IntensitiesOf(response, intensity);
   if (inside.empty()) return Fail(ErrorCode::kInvalidArgument, "the region has no voxel");
   IntensityFeatures::Visit(IntensityStatistics(inside), all.Into("intensity_statistics"));
-  if (!discretisation) return std::move(all.features);
+  if (!discretisation) return IbsiExtraction{std::move(all.features), std::nullopt};
   const auto levels = Discretise(inside, *discretisation);
   CONSILIUM_TRY(levels);
   HistogramFeatures::Visit(IntensityHistogram(*levels), all.Into("intensity_histogram"));
   PutTextures(LevelBox(intensity, *levels), morphological, settings, all);
-  return std::move(all.features);
+  return IbsiExtraction{std::move(all.features), CheckLevels(*levels)};
 }
 
 }  // namespace consilium::engine

@@ -13,6 +13,7 @@
 #include "base/result.h"
 #include "engine/feature_list.h"
 #include "engine/grey_levels.h"
+#include "engine/mask_quality.h"
 #include "engine/resample.h"
 #include "engine/resegment.h"
 
@@ -53,13 +54,17 @@ struct IbsiFeature {
   FeatureName name;
   double value = kUndefined;
 };
+struct IbsiExtraction {
+  std::vector<IbsiFeature> features;
+  std::optional<Finding> about_levels;  // of CheckLevels
+};
 // Errors: those of Discretise and Morphology.
-[[nodiscard]] Result<std::vector<IbsiFeature>> IbsiFeatures(const PreparedRegion& region,
-                                                            const IbsiSettings& settings);
+[[nodiscard]] Result<IbsiExtraction> IbsiFeatures(const PreparedRegion& region,
+                                                  const IbsiSettings& settings);
 
 // Of a filter's response, on one grid with the masks: statistics and, where `discretisation` says
 // how its values become levels, histogram and textures. Errors: as above.
-[[nodiscard]] Result<std::vector<IbsiFeature>> IbsiResponseFeatures(
+[[nodiscard]] Result<IbsiExtraction> IbsiResponseFeatures(
     const Image& response, const Mask& morphological, const Mask& intensity,
     const std::optional<Discretisation>& discretisation, const IbsiSettings& settings);
 

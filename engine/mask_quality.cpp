@@ -129,19 +129,20 @@ std::vector<Finding> CheckRegion(const Image& image, const Mask& mask,
 }
 
 std::optional<Finding> CheckLevels(const GreyLevels& levels) {
+  constexpr int kUsefulLevelsMin = 8, kUsefulLevelsMax = 256;
   std::vector<bool> seen(static_cast<std::size_t>(levels.count) + 1);
   for (const std::uint16_t level : levels.levels) seen[level] = true;
   const auto different = std::count(seen.begin(), seen.end(), true);
   if (different < kUsefulLevelsMin) {
     return Finding{Severity::kWarning, "few_levels",
-                   fmt::format("the region has {} different grey levels, expected {} or more; "
-                               "take narrower bins, or more of them",
+                   fmt::format("the region has {} different grey levels, expected {} or more: "
+                               "textures say little; take narrower bins, or more of them",
                                different, kUsefulLevelsMin)};
   }
   if (levels.count > kUsefulLevelsMax) {
     return Finding{Severity::kWarning, "many_levels",
-                   fmt::format("the region spans {} grey levels, expected {} or fewer; take wider "
-                               "bins, or fewer of them",
+                   fmt::format("the region spans {} grey levels, expected {} or fewer: matrices "
+                               "are nearly empty; take wider bins, or fewer of them",
                                levels.count, kUsefulLevelsMax)};
   }
   return std::nullopt;

@@ -46,9 +46,8 @@ struct PlausibleRegion {
 [[nodiscard]] std::vector<Finding> CheckRegion(const Image& image, const Mask& mask,
                                                const PlausibleRegion& plausible = {});
 
-inline constexpr int kUsefulLevelsMin = 8, kUsefulLevelsMax = 256;
-// A warning where fewer than 8 different levels occur in the region (textures say nothing) or N_g
-// is beyond 256 (matrices are nearly empty).
+// A warning where fewer than 8 different levels occur in the region (textures say little) or N_g is
+// beyond 256 (matrices are nearly empty).
 [[nodiscard]] std::optional<Finding> CheckLevels(const GreyLevels& levels);
 
 }  // namespace consilium::engine

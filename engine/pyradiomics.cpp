@@ -227,15 +227,9 @@ Result<PyradiomicsExtraction> PyradiomicsFeatures(const Image& image, const Mask
       const auto of_image =
           PyradiomicsImageClasses::Of(std::move(one.image), inside, type.settings);
       if (!of_image) return tl::unexpected(Within(one.name, of_image.error()));
-      const int levels = of_image->level_count();
-      diagnostics.level_counts.push_back({one.name, levels});
-      if (levels < kUsefulLevelsMin || levels > kUsefulLevelsMax) {
-        diagnostics.warnings.push_back(fmt::format(
-            "{}: bins make {} grey levels, expected {} to {}; textures of so {} say little, take "
-            "another binWidth or binCount",
-            one.name, levels, kUsefulLevelsMin, kUsefulLevelsMax,
-            levels < kUsefulLevelsMin ? "few" : "many"));
-      }
+      diagnostics.level_counts.push_back({one.name, of_image->levels().count});
+      if (const auto warning = CheckLevels(of_image->levels()))
+        diagnostics.warnings.push_back(fmt::format("{}: {}", one.name, warning->sentence));
       for (const WantedClass& wanted : classes) {
         const auto values = of_image->ValuesOf(wanted.feature_class);
         if (!values) return tl::unexpected(Within(one.name, values.error()));

@@ -28,8 +28,7 @@ class PyradiomicsImageClasses {
   [[nodiscard]] static Result<PyradiomicsImageClasses> Of(Image image, Mask mask,
                                                           const PyradiomicsImageSettings& settings);
 
-  // The highest level in the region.
-  [[nodiscard]] int level_count() const { return levels_.count; }
+  [[nodiscard]] const GreyLevels& levels() const { return levels_; }
   // Of "firstorder", "glcm", "gldm", "glrlm", "glszm" or "ngtdm". Errors: kNotFound (another
   // class), kOutOfRange (glcm: more levels than fit a table: says how many there are).
   [[nodiscard]] Result<PyradiomicsValues> ValuesOf(std::string_view feature_class) const;

@@ -169,14 +169,15 @@ std::string Lower(std::string_view text) {
   return lower;
 }
 
-void Put(const std::string& image, const std::vector<engine::IbsiFeature>& features,
-         RegionRow& row) {
-  for (const auto& feature : features) {
+void Put(const std::string& image, const engine::IbsiExtraction& extraction, RegionRow& row) {
+  for (const auto& feature : extraction.features) {
     std::string name = fmt::format("{}_{}_", image, feature.family);
     if (!feature.aggregation.empty()) name += Lower(feature.aggregation) + "_";
     row.names.push_back(name + std::string(feature.name.name));
     row.values.push_back(feature.value);
   }
+  if (extraction.about_levels)
+    row.warnings.push_back(fmt::format("{}: {}", image, extraction.about_levels->sentence));
 }
 
 Result<void> Take(const Image& image, const Mask& mask, const IbsiChoice& choice, RegionRow& row) {

@@ -111,7 +111,7 @@ Result<Values> Ours(ReferenceCase one, const std::string& name) {
   const auto features = engine::IbsiFeatures(*region, settings);
   CONSILIUM_TRY(features);
   Values values;
-  for (const engine::IbsiFeature& f : *features)
+  for (const engine::IbsiFeature& f : features->features)
     values[fmt::format("{} {} {}", f.family, f.name.ibsi, f.aggregation)] = f.value;
 
   engine::IbsiSettings only_resampled = settings;

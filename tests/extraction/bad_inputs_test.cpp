@@ -10,6 +10,7 @@
 #include <filesystem>
 #include <fstream>
 #include <limits>
+#include <set>
 
 #include "tests/conformance/dicom/written_masks.h"
 #include "tests/extraction/extract_program.h"
@@ -521,6 +522,26 @@ TEST(Batch, TellsWhichSettingOrLimitACaseCannotMeet) {
     EXPECT_FALSE(rows.contains("bad"));
     EXPECT_EQ(rows.contains("good"), limit.good_is_done);
   }
+}
+
+TEST(Batch, TellsOfTooFewGreyLevelsInBothDialects) {
+  const ScratchFolder scratch;
+  scratch.Write("image.nii", Nifti(Texture(kGrid)));
+  scratch.Write("mask.nii", Nifti(Ellipsoid(kGrid)));
+  scratch.Write("cases.csv", "id,image,mask\none,image.nii,mask.nii\n");
+  std::set<std::string> told;
+  for (const std::string settings :
+       {"setting: {binCount: 4}\n", "format: 1\nibsi: {bins: {count: 4}}\n"}) {
+    scratch.Write("few.yaml", settings);
+    fs::remove_all(scratch.path() / "out");
+    const auto ended = Extract(scratch, {"cases.csv", "--settings", "few.yaml", "--out", "out"});
+    EXPECT_EQ(ended.exit_code, 0) << ended.said;
+    told.insert(Shown(scratch, RowsBy("id", scratch.Read("out/problems.csv")), "one"));
+  }
+  ASSERT_EQ(told.size(), 1U) << *told.begin() << *told.rbegin();
+  EXPECT_NE(told.begin()->find("original: the region has 4 different grey levels, expected 8"),
+            std::string::npos)
+      << *told.begin();
 }
 
 }  // namespace

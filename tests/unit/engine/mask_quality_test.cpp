@@ -183,6 +183,7 @@ TEST(MaskQuality, WarnsBelowEightLevelsAndAbove256) {
     return CheckLevels(levels);
   };
   EXPECT_EQ(of(7, 7)->about, "few_levels");
+  EXPECT_EQ(of(7, 7)->severity, Severity::kWarning);
   EXPECT_EQ(of(7, 32)->about, "few_levels");
   EXPECT_FALSE(of(8, 8).has_value());
   EXPECT_FALSE(of(256, 256).has_value());

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "extraction/phantom.h"
 #include "tests/support/scratch_folder.h"
 
 namespace consilium::extraction {
@@ -32,6 +33,38 @@ TEST(CaseKey, ChangesWithTheVoxelsWhereverTheyAre) {
     folder.Write(voxels, "two");
     EXPECT_NE(key(image), first) << image;
   }
+}
+
+std::vector<std::string> WarningsUnder(const std::string& settings_text) {
+  const auto settings = ReadSettings(settings_text, "s.yaml");
+  EXPECT_TRUE(settings.has_value()) << (settings ? "" : settings.error().message);
+  const auto row = settings ? PhantomFeatures(*settings) : tl::unexpected(settings.error());
+  EXPECT_TRUE(row.has_value()) << (row ? "" : row.error().message);
+  return row ? row->warnings : std::vector<std::string>{};
+}
+
+TEST(FeaturesOf, WarnOfLevelsThatSayLittleInTheSameWordsInBothDialects) {
+  const std::vector<std::string> few = {
+      "original: the region has 7 different grey levels, expected 8 or more: textures say little; "
+      "take narrower bins, or more of them"};
+  EXPECT_EQ(WarningsUnder("setting: {binCount: 7}\n"), few);
+  EXPECT_EQ(WarningsUnder("format: 1\nibsi: {bins: {count: 7}}\n"), few);
+  const std::vector<std::string> many = {
+      "original: the region spans 257 grey levels, expected 256 or fewer: matrices are nearly "
+      "empty; take wider bins, or fewer of them"};
+  EXPECT_EQ(WarningsUnder("setting: {binCount: 257}\n"), many);
+  EXPECT_EQ(WarningsUnder("format: 1\nibsi: {bins: {count: 257}}\n"), many);
+  EXPECT_TRUE(WarningsUnder("setting: {binCount: 8}\n").empty());
+  EXPECT_TRUE(WarningsUnder("format: 1\nibsi: {bins: {count: 8}}\n").empty());
+}
+
+TEST(FeaturesOf, NameTheImageWhoseLevelsSayLittle) {
+  const auto warnings = WarningsUnder(
+      "format: 1\nibsi: {bins: {count: 32}, images: [original, {mean: {name: a, bins: {count: "
+      "4}}}, "
+      "{mean: {name: b, bins: {count: 16}}}, {mean: {name: c}}]}\n");
+  ASSERT_EQ(warnings.size(), 1U);
+  EXPECT_TRUE(warnings[0].starts_with("a: the region has 4 different")) << warnings[0];
 }
 
 }  // namespace
