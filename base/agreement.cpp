@@ -239,6 +239,26 @@ Result<Agreement> ConcordanceOf(const PairSums& sums, double level) {
   return result;
 }
 
+Result<double> OverallConcordanceOf(const RepeatSums& sums) {
+  const auto n = static_cast<double>(sums.subjects), k = static_cast<double>(sums.by_repeat.size());
+  double means = 0, squared_means = 0;
+  for (const double sum : sums.by_repeat) {
+    means += sum / n;
+    squared_means += Squared(sum / n);
+  }
+  const double variances = AtLeastZero(sums.squares / n - squared_means);
+  const double covariances =  // of all pairs, twice: the variance of the subjects' sums, less those
+      k * sums.subject_squares / n - means * means - variances;
+  const double whole = (k - 1) * variances + AtLeastZero(k * squared_means - means * means);
+  if (sums.subjects < 2 || sums.by_repeat.size() < 2 || !(whole > 0)) {
+    return Fail(ErrorCode::kFailedPrecondition,
+                fmt::format("{} subjects in {} repeats do not vary; expected two different ones or "
+                            "more, in two repeats or more",
+                            sums.subjects, sums.by_repeat.size()));
+  }
+  return covariances / whole;
+}
+
 Result<BlandAltman> LimitsOfAgreement(const PairSums& sums, double level) {
   if (!(level > 0 && level < 1))
     return Fail(ErrorCode::kInvalidArgument, fmt::format("level = {}, must be in (0, 1)", level));

@@ -112,6 +112,12 @@ struct PairSums {
 // or neither x nor y varies).
 [[nodiscard]] Result<Agreement> ConcordanceOf(const PairSums& sums, double level = 0.95);
 
+// The overall concordance correlation of k repeats (Barnhart, Haber & Song, Biometrics
+// 58:1020-1027, 2002): twice the covariances of all pairs of repeats, relative to k - 1 times all
+// variances and the squared differences of all pairs' means; moments divided by n. Lin's where
+// k = 2. Errors: kFailedPrecondition (n < 2, or no value differs from another).
+[[nodiscard]] Result<double> OverallConcordanceOf(const RepeatSums& sums);
+
 // Differences x - y: mean +- z SD, with the intervals of the mean (t sqrt(s^2 / n)) and of both
 // limits (t sqrt(3 s^2 / n)).
 struct BlandAltman {

@@ -64,11 +64,11 @@ Figures FiguresOf(const FeatureSums& of) {
   };
   for (const IccForm form : {IccForm::kOneWay, IccForm::kAgreement, IccForm::kConsistency})
     put(IccOf(*anova, form));
-  const auto concordance =
-      of.sums.by_repeat.size() == 2
-          ? ConcordanceOf(PairsOf(of))
-          : Result<Agreement>(Fail(ErrorCode::kFailedPrecondition, "more than pairs"));
-  put(concordance ? *concordance : Agreement{kNone, {}});
+  if (of.sums.by_repeat.size() == 2) {
+    put(ConcordanceOf(PairsOf(of)).value_or(Agreement{kNone, {}}));
+  } else {
+    put({OverallConcordanceOf(of.sums).value_or(kNone), {}});
+  }
   if (const auto repeatability = RepeatabilityOf(of.sums)) {
     figures[at++] = repeatability->within_subject_cv;
     figures[at++] = repeatability->within_subject_sd;

@@ -260,5 +260,53 @@ TEST(Concordance, RefusesWhatDoesNotVary) {
   EXPECT_EQ(LimitsOfAgreement(PairSums{}).error().code, ErrorCode::kFailedPrecondition);
 }
 
+TEST(OverallConcordance, OfFourJudgesIsItsDefinition) {
+  EXPECT_NEAR(*OverallConcordanceOf(*SumRepeats(kJudges, 4, 5)), 460.0 / 1813, 1e-14);
+}
+
+// Barnhart, Haber & Song: a pair counts by how far apart its two were if they were independent.
+TEST(OverallConcordance, IsAWeightedMeanOfThePairs) {
+  Rng rng(4, "raters");
+  std::vector<std::vector<double>> by_rater(3);
+  std::vector<double> rows;
+  for (int subject = 0; subject < 30; ++subject) {
+    const double common = 7 + rng.Normal();
+    for (std::size_t rater = 0; rater < 3; ++rater) {
+      rows.push_back(common + 0.2 * static_cast<double>(rater) + 0.5 * rng.Normal());
+      by_rater[rater].push_back(rows.back());
+    }
+  }
+  double weighted = 0, weights = 0;
+  for (const auto& [one, other] : {std::pair{0U, 1U}, {0U, 2U}, {1U, 2U}}) {
+    const auto sums = SumPairs(by_rater[one], by_rater[other]);
+    const double concordance = ConcordanceOf(*sums)->value;
+    const double weight = sums->difference_squares / (1 - concordance);
+    weighted += weight * concordance;
+    weights += weight;
+  }
+  const double overall = *OverallConcordanceOf(*SumRepeats(rows, 3));
+  EXPECT_NEAR(overall, weighted / weights, 1e-12);
+  EXPECT_GT(overall, 0.5);
+  // From hospitals' sums.
+  const std::span<const double> all(rows);
+  const auto both = Together(*SumRepeats(all.first(24), 3, 6), *SumRepeats(all.subspan(24), 3, 6));
+  EXPECT_NEAR(*OverallConcordanceOf(*both), overall, 1e-12);
+}
+
+TEST(OverallConcordance, OfTwoRepeatsIsLins) {
+  std::vector<double> rows;
+  for (std::size_t i = 0; i < kX.size(); ++i) rows.insert(rows.end(), {kX[i], kY[i]});
+  EXPECT_NEAR(*OverallConcordanceOf(*SumRepeats(rows, 2, 10)),
+              ConcordanceOf(*SumPairs(kX, kY))->value, 1e-13);
+}
+
+TEST(OverallConcordance, RefusesWhatDoesNotVary) {
+  for (const std::vector<double>& rows :
+       {std::vector<double>{}, {1, 2, 3}, {2, 2, 2, 2, 2, 2, 2, 2, 2}}) {
+    EXPECT_EQ(OverallConcordanceOf(*SumRepeats(rows, 3)).error().code,
+              ErrorCode::kFailedPrecondition);
+  }
+}
+
 }  // namespace
 }  // namespace consilium

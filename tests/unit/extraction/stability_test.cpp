@@ -66,7 +66,8 @@ TEST(StabilityOfRaters, IsThatOfShroutAndFleiss) {
     EXPECT_NEAR(NumberOf(csv, 0, std::string(name) + "_high"), high, 1e-11);
   }
   EXPECT_NEAR(NumberOf(csv, 0, "within_sd"), std::sqrt(6.26), 1e-3);  // their table 3
-  EXPECT_EQ(CellOf(csv, 0, "ccc"), "");                               // is of pairs
+  EXPECT_NEAR(NumberOf(csv, 0, "ccc"), 460.0 / 1813, 1e-12);  // by its definition, in fractions
+  EXPECT_EQ(CellOf(csv, 0, "ccc_low"), "");
 }
 
 // Rows of patients from `first` on: a feature far from 0, one near 0, and one with gaps.
