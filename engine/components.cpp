@@ -1,49 +1,125 @@
 #include "engine/components.h"
 
 #include <algorithm>
-#include <array>
-#include <cstdlib>
+#include <cstring>
+#include <numeric>
 
 namespace consilium::engine {
+namespace {
+
+// Inside voxels side by side along x.
+struct Run {
+  int first, last;  // `last` belongs to it
+};
+
+// The runs of a region's box, row after row.
+struct Runs {
+  std::vector<Run> runs;
+  std::vector<std::size_t> row_begin;  // [rows + 1] in `runs`
+};
+
+Runs RunsOf(const Mask& mask, const Box& box) {
+  Runs all;
+  for (int z = box.first[2]; z <= box.last[2]; ++z) {
+    for (int y = box.first[1]; y <= box.last[1]; ++y) {
+      all.row_begin.push_back(all.runs.size());
+      const std::uint8_t* row = &mask.inside[mask.grid.Index(0, y, z)];
+      for (int x = box.first[0]; x <= box.last[0];) {
+        const auto left = static_cast<std::size_t>(box.last[0] - x + 1);
+        const auto* first = static_cast<const std::uint8_t*>(std::memchr(row + x, 1, left));
+        if (first == nullptr) break;
+        const auto* end = static_cast<const std::uint8_t*>(
+            std::memchr(first, 0, static_cast<std::size_t>(row + box.last[0] + 1 - first)));
+        if (end == nullptr) end = row + box.last[0] + 1;
+        all.runs.push_back({static_cast<int>(first - row), static_cast<int>(end - row) - 1});
+        x = static_cast<int>(end - row);
+      }
+    }
+  }
+  all.row_begin.push_back(all.runs.size());
+  return all;
+}
+
+// Sets of runs, each named by its first.
+class Sets {
+ public:
+  explicit Sets(std::size_t count) : parent_(count) {
+    std::iota(parent_.begin(), parent_.end(), std::size_t{0});
+  }
+  [[nodiscard]] std::size_t First(std::size_t run) {
+    while (parent_[run] != run) run = parent_[run] = parent_[parent_[run]];
+    return run;
+  }
+  void Join(std::size_t a, std::size_t b) {
+    a = First(a);
+    b = First(b);
+    parent_[std::max(a, b)] = std::min(a, b);
+  }
+
+ private:
+  std::vector<std::size_t> parent_;
+};
+
+// Joins the runs of a row with those of an earlier one that they overlap, or touch at `reach`
+// voxels' distance along x.
+void JoinRows(const Runs& all, std::size_t row, std::size_t earlier, int reach, Sets& sets) {
+  std::size_t a = all.row_begin[row], b = all.row_begin[earlier];
+  while (a < all.row_begin[row + 1] && b < all.row_begin[earlier + 1]) {
+    const Run &here = all.runs[a], &there = all.runs[b];
+    if (there.last + reach < here.first) {
+      ++b;
+    } else if (here.last + reach < there.first) {
+      ++a;
+    } else {
+      sets.Join(a, b);
+      // The one that ends first can touch no other.
+      ++(here.last < there.last ? a : b);
+    }
+  }
+}
+
+}  // namespace
 
 Components ComponentsOf(const Mask& mask, Touching touching) {
   Components result;
   result.label.resize(mask.inside.size());
   const Box box = BoundingBoxOf(mask);
   if (box.empty) return result;
-  const int far = touching == Touching::kBySides ? 1 : 3;  // most steps along axes to a neighbour
-  std::vector<std::array<int, 3>> waiting;
-  for (int z = box.first[2]; z <= box.last[2]; ++z) {
-    for (int y = box.first[1]; y <= box.last[1]; ++y) {
-      for (int x = box.first[0]; x <= box.last[0]; ++x) {
-        const auto reach = [&](const std::array<int, 3>& at) {
-          const std::size_t i = mask.grid.Index(at[0], at[1], at[2]);
-          if (mask.inside[i] == 0 || result.label[i] != 0) return;
-          result.label[i] = static_cast<std::uint32_t>(result.voxels.size());
-          ++result.voxels.back();
-          waiting.push_back(at);
-        };
-        const std::size_t here = mask.grid.Index(x, y, z);
-        if (mask.inside[here] == 0 || result.label[here] != 0) continue;
-        result.voxels.push_back(0);
-        reach({x, y, z});
-        while (!waiting.empty()) {
-          const std::array<int, 3> at = waiting.back();
-          waiting.pop_back();
-          std::array<int, 3> low{}, high{};
-          for (std::size_t axis = 0; axis < 3; ++axis) {
-            low[axis] = std::max(at[axis] - 1, box.first[axis]);
-            high[axis] = std::min(at[axis] + 1, box.last[axis]);
-          }
-          for (int k = low[2]; k <= high[2]; ++k) {
-            for (int j = low[1]; j <= high[1]; ++j) {
-              for (int i = low[0]; i <= high[0]; ++i) {
-                if (std::abs(i - at[0]) + std::abs(j - at[1]) + std::abs(k - at[2]) <= far)
-                  reach({i, j, k});
-              }
-            }
-          }
+  const Runs all = RunsOf(mask, box);
+  Sets sets(all.runs.size());
+  const bool by_sides = touching == Touching::kBySides;
+  const int rows = box.last[1] - box.first[1] + 1, slices = box.last[2] - box.first[2] + 1;
+  for (int z = 0; z < slices; ++z) {
+    for (int y = 0; y < rows; ++y) {
+      const auto row_of = [&](int at_y, int at_z) {
+        return static_cast<std::size_t>(at_z * rows + at_y);
+      };
+      const auto join = [&](int earlier_y, int earlier_z) {
+        if (earlier_y >= 0 && earlier_y < rows && earlier_z >= 0)
+          JoinRows(all, row_of(y, z), row_of(earlier_y, earlier_z), by_sides ? 0 : 1, sets);
+      };
+      join(y - 1, z);
+      join(y, z - 1);
+      if (by_sides) continue;
+      join(y - 1, z - 1);
+      join(y + 1, z - 1);
+    }
+  }
+  std::vector<std::uint32_t> label(all.runs.size());
+  for (int z = 0; z < slices; ++z) {
+    for (int y = 0; y < rows; ++y) {
+      const auto row = static_cast<std::size_t>(z * rows + y);
+      std::uint32_t* to = &result.label[mask.grid.Index(0, box.first[1] + y, box.first[2] + z)];
+      for (std::size_t run = all.row_begin[row]; run < all.row_begin[row + 1]; ++run) {
+        const std::size_t first = sets.First(run);
+        if (first == run) {
+          result.voxels.push_back(0);
+          label[run] = static_cast<std::uint32_t>(result.voxels.size());
         }
+        label[run] = label[first];
+        const auto [begin, last] = all.runs[run];
+        std::fill(to + begin, to + last + 1, label[run]);
+        result.voxels[label[run] - 1] += static_cast<std::size_t>(last - begin + 1);
       }
     }
   }

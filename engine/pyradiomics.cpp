@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
+#include <utility>
 
 #include "engine/filter/gradient.h"
 #include "engine/filter/local_binary_pattern_3d.h"
@@ -57,86 +59,83 @@ std::string NumberInName(const PyradiomicsSigma& sigma) {
   return text;
 }
 
-struct NamedImage {
-  std::string name;
-  Image image;  // cut to the box
-};
+// Takes an image that is cut to the box.
+using VisitImage = std::function<Result<void>(const std::string& name, Image image)>;
 
-// The images of one type. What PyRadiomics leaves out is left out, with a warning.
-Result<std::vector<NamedImage>> ImagesOf(const PyradiomicsImageType& type, const Image& image,
-                                         const Box& box, std::vector<std::string>& warnings) {
+Result<void> VisitLaplacians(const std::vector<PyradiomicsSigma>& sigmas, const Image& image,
+                             const Box& box, std::vector<std::string>& warnings,
+                             const VisitImage& visit) {
+  for (const PyradiomicsSigma& sigma : sigmas) {
+    const std::string name = fmt::format("log-sigma-{}-mm-3D", NumberInName(sigma));
+    bool large = true;
+    for (std::size_t axis = 0; axis < 3; ++axis) {
+      const double least = std::ceil(sigma.mm / image.grid.spacing_mm[axis]) + 1;
+      large = large && image.grid.size[axis] >= std::max(least, 4.0);
+    }
+    if (!large) {
+      warnings.push_back(fmt::format(
+          "{} is left out: an image of {} voxels is too small for it; widen padDistance", name,
+          fmt::join(image.grid.size, " x ")));
+      continue;
+    }
+    auto filtered = LaplacianOfGaussian(image, sigma.mm, box);
+    CONSILIUM_TRY(filtered);
+    CONSILIUM_TRY(visit(name, std::move(*filtered)));
+  }
+  return {};
+}
+
+Result<void> VisitSubBands(const PyradiomicsImageSettings& s, const Image& image, const Box& box,
+                           const VisitImage& visit) {
+  const auto filters = WaveletNamed(
+      s.wavelet, image.numbers.single_precision ? Precision::kSingle : Precision::kDouble);
+  CONSILIUM_TRY(filters);
+  StationaryLevels levels{s.wavelet_levels, s.wavelet_start_level};
+  if (s.force_2d) levels.along[static_cast<std::size_t>(2 - s.force_2d_dimension)] = false;
+  return ForEachSubBand(image, *filters, box, levels, [&](SubBand band) {
+    return visit(PyradiomicsName(band), std::move(band.image));
+  });
+}
+
+// The images of one type, one at a time: only one is kept. What PyRadiomics leaves out is left out,
+// with a warning.
+Result<void> ForEachImage(const PyradiomicsImageType& type, const Image& image, const Box& box,
+                          std::vector<std::string>& warnings, const VisitImage& visit) {
   const PyradiomicsImageSettings& s = type.settings;
-  std::vector<NamedImage> images;
   switch (type.filter) {
     case PyradiomicsFilter::kOriginal:
-      images.push_back({"original", Cut(image, box)});
-      break;
+      return visit("original", Cut(image, box));
     case PyradiomicsFilter::kLoG:
-      for (const PyradiomicsSigma& sigma : s.sigmas) {
-        const std::string name = fmt::format("log-sigma-{}-mm-3D", NumberInName(sigma));
-        bool large = true;
-        for (std::size_t axis = 0; axis < 3; ++axis) {
-          const double least = std::ceil(sigma.mm / image.grid.spacing_mm[axis]) + 1;
-          large = large && image.grid.size[axis] >= std::max(least, 4.0);
-        }
-        if (!large) {
-          warnings.push_back(fmt::format(
-              "{} is left out: an image of {} voxels is too small for it; widen padDistance", name,
-              fmt::join(image.grid.size, " x ")));
-          continue;
-        }
-        auto filtered = LaplacianOfGaussian(image, sigma.mm, box);
-        CONSILIUM_TRY(filtered);
-        images.push_back({name, std::move(*filtered)});
-      }
-      break;
-    case PyradiomicsFilter::kWavelet: {
-      const auto filters = WaveletNamed(
-          s.wavelet, image.numbers.single_precision ? Precision::kSingle : Precision::kDouble);
-      CONSILIUM_TRY(filters);
-      StationaryLevels levels{s.wavelet_levels, s.wavelet_start_level};
-      if (s.force_2d) levels.along[static_cast<std::size_t>(2 - s.force_2d_dimension)] = false;
-      std::vector<SubBand> bands = StationaryWavelet(image, *filters, box, levels);
-      const auto approximation = std::find_if(bands.begin(), bands.end(), [](const SubBand& band) {
-        return band.name.find('H') == std::string::npos;
-      });
-      std::rotate(approximation, approximation + 1, bands.end());  // comes last
-      for (SubBand& band : bands) images.push_back({PyradiomicsName(band), std::move(band.image)});
-      break;
-    }
+      return VisitLaplacians(s.sigmas, image, box, warnings, visit);
+    case PyradiomicsFilter::kWavelet:
+      return VisitSubBands(s, image, box, visit);
     case PyradiomicsFilter::kSquare:
-      images.push_back({"square", Pixelwise(image, PixelFunction::kSquare, box)});
-      break;
+      return visit("square", Pixelwise(image, PixelFunction::kSquare, box));
     case PyradiomicsFilter::kSquareRoot:
-      images.push_back({"squareroot", Pixelwise(image, PixelFunction::kSquareRoot, box)});
-      break;
+      return visit("squareroot", Pixelwise(image, PixelFunction::kSquareRoot, box));
     case PyradiomicsFilter::kLogarithm:
-      images.push_back({"logarithm", Pixelwise(image, PixelFunction::kLogarithm, box)});
-      break;
+      return visit("logarithm", Pixelwise(image, PixelFunction::kLogarithm, box));
     case PyradiomicsFilter::kExponential:
-      images.push_back({"exponential", Pixelwise(image, PixelFunction::kExponential, box)});
-      break;
+      return visit("exponential", Pixelwise(image, PixelFunction::kExponential, box));
     case PyradiomicsFilter::kGradient:
-      images.push_back({"gradient", GradientMagnitude(image, s.gradient_use_spacing, box)});
-      break;
+      return visit("gradient", GradientMagnitude(image, s.gradient_use_spacing, box));
     case PyradiomicsFilter::kLbp2d: {
       auto patterns = LocalBinaryPatterns(
           image, {s.lbp_2d_radius, s.lbp_2d_samples, s.lbp_2d_method, s.force_2d_dimension}, box);
       CONSILIUM_TRY(patterns);
-      images.push_back({"lbp-2D", std::move(*patterns)});
-      break;
+      return visit("lbp-2D", std::move(*patterns));
     }
     case PyradiomicsFilter::kLbp3d: {
       auto patterns = LocalBinaryPatterns3d(
           image, {s.lbp_3d_levels, s.lbp_3d_radius, s.lbp_3d_subdivisions}, box);
       CONSILIUM_TRY(patterns);
+      int number = 0;
       for (Image& norm : patterns->norms)
-        images.push_back({fmt::format("lbp-3D-m{}", images.size() + 1), std::move(norm)});
-      images.push_back({"lbp-3D-k", std::move(patterns->kurtosis)});
-      break;
+        CONSILIUM_TRY(visit(fmt::format("lbp-3D-m{}", ++number), std::move(norm)));
+      return visit("lbp-3D-k", std::move(patterns->kurtosis));
     }
   }
-  return images;
+  return {};
 }
 
 // Which features of a class to take, in their order.
@@ -221,21 +220,20 @@ Result<PyradiomicsExtraction> PyradiomicsFeatures(const Image& image, const Mask
 
   const Mask inside = Cut(region->intensity_mask, region->box);
   for (const PyradiomicsImageType& type : settings.images) {
-    auto images = ImagesOf(type, region->image(), region->box, diagnostics.warnings);
-    CONSILIUM_TRY(images);
-    for (NamedImage& one : *images) {
-      const auto of_image =
-          PyradiomicsImageClasses::Of(std::move(one.image), inside, type.settings);
-      if (!of_image) return tl::unexpected(Within(one.name, of_image.error()));
-      diagnostics.level_counts.push_back({one.name, of_image->levels().count});
+    const auto take = [&](const std::string& name, Image one) -> Result<void> {
+      const auto of_image = PyradiomicsImageClasses::Of(std::move(one), inside, type.settings);
+      if (!of_image) return tl::unexpected(Within(name, of_image.error()));
+      diagnostics.level_counts.push_back({name, of_image->levels().count});
       if (const auto warning = CheckLevels(of_image->levels()))
-        diagnostics.warnings.push_back(fmt::format("{}: {}", one.name, warning->sentence));
+        diagnostics.warnings.push_back(fmt::format("{}: {}", name, warning->sentence));
       for (const WantedClass& wanted : classes) {
         const auto values = of_image->ValuesOf(wanted.feature_class);
-        if (!values) return tl::unexpected(Within(one.name, values.error()));
-        Put(one.name, wanted, *values, result.features);
+        if (!values) return tl::unexpected(Within(name, values.error()));
+        Put(name, wanted, *values, result.features);
       }
-    }
+      return {};
+    };
+    CONSILIUM_TRY(ForEachImage(type, region->image(), region->box, diagnostics.warnings, take));
   }
   return result;
 }

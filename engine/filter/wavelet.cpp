@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <numbers>
+#include <optional>
 #include <utility>
 
 #include "engine/filter/convolution.h"
@@ -31,23 +32,20 @@ void RoundToSingle(std::vector<double>& taps, bool coiflet) {
 
 // All combinations of low and high along the axes from `axis` on, in `out`.
 template <typename Number>
-void Decompose(SubBand band, const PartIn<Number>& part, std::size_t axis, const Kernel& low,
-               const Kernel& high, const std::array<bool, 3>& along, const Ranges& out,
-               std::vector<SubBand>& bands) {
+Result<void> Decompose(SubBand band, const PartIn<Number>& part, std::size_t axis,
+                       const Kernel& low, const Kernel& high, const std::array<bool, 3>& along,
+                       const Ranges& out, const VisitSubBand& visit) {
   if (axis == 3) {
     band.image = ImageOf(part);
-    bands.push_back(std::move(band));
-    return;
+    return visit(std::move(band));
   }
-  if (!along[axis]) {
-    Decompose(std::move(band), part, axis + 1, low, high, along, out, bands);
-    return;
-  }
+  if (!along[axis]) return Decompose(std::move(band), part, axis + 1, low, high, along, out, visit);
   for (const auto& [letter, kernel] : {std::pair("L", &low), std::pair("H", &high)}) {
-    Decompose({band.name + letter, {}, band.level},
-              Convolved(part, axis, {*kernel}, kPeriodic, out[axis]), axis + 1, low, high, along,
-              out, bands);
+    CONSILIUM_TRY(Decompose({band.name + letter, {}, band.level},
+                            Convolved(part, axis, {*kernel}, kPeriodic, out[axis]), axis + 1, low,
+                            high, along, out, visit));
   }
+  return {};
 }
 
 Result<WaveletFilters> DoubleNamed(std::string_view name) {
@@ -72,8 +70,8 @@ Result<WaveletFilters> DoubleNamed(std::string_view name) {
 }
 
 template <typename Number>
-std::vector<SubBand> SubBandsIn(const Image& image, const WaveletFilters& filters, const Box& box,
-                                const StationaryLevels& levels) {
+Result<void> ForEachSubBandIn(const Image& image, const WaveletFilters& filters, const Box& box,
+                              const StationaryLevels& levels, const VisitSubBand& visit) {
   const int centre = static_cast<int>(filters.low.size() / 2);
   const Kernel low{filters.low, centre}, high{filters.high, centre};
   Separable approximation;
@@ -87,20 +85,23 @@ std::vector<SubBand> SubBandsIn(const Image& image, const WaveletFilters& filter
   for (int i = 0; i < count; ++i)
     outs.push_back(SeenBy(approximation, outs.back(), whole, kPeriodic));
   auto part = Taken<Number>(image, outs.back(), kPeriodic, whole);
-  std::vector<SubBand> bands;
+  std::optional<SubBand> last;  // that without an H
   for (int i = 1; i <= count; ++i) {
     outs.pop_back();
     if (i > levels.start_level) {
-      const auto before = static_cast<std::ptrdiff_t>(bands.size());
-      Decompose({"", {}, i - levels.start_level}, part, 0, low, high, levels.along, RangesOf(box),
-                bands);
-      if (i < count) bands.erase(bands.begin() + before);  // it goes on as the next level
+      const auto but_the_last = [&](SubBand band) -> Result<void> {
+        if (band.name.find('H') != std::string::npos) return visit(std::move(band));
+        if (i == count) last = std::move(band);  // else it goes on as the next level
+        return {};
+      };
+      CONSILIUM_TRY(Decompose({"", {}, i - levels.start_level}, part, 0, low, high, levels.along,
+                              RangesOf(box), but_the_last));
     }
     if (i == count) break;
     for (std::size_t axis = 0; axis < 3; ++axis)
       part = Convolved(part, axis, approximation[axis], kPeriodic, outs.back()[axis]);
   }
-  return bands;
+  return visit(std::move(*last));
 }
 
 }  // namespace
@@ -121,10 +122,21 @@ std::string PyradiomicsName(const SubBand& band) {
                          : fmt::format("wavelet{}-{}", band.level, band.name);
 }
 
+Result<void> ForEachSubBand(const Image& image, const WaveletFilters& filters, const Box& box,
+                            const StationaryLevels& levels, const VisitSubBand& visit) {
+  return filters.precision == Precision::kSingle
+             ? ForEachSubBandIn<float>(image, filters, box, levels, visit)
+             : ForEachSubBandIn<double>(image, filters, box, levels, visit);
+}
+
 std::vector<SubBand> StationaryWavelet(const Image& image, const WaveletFilters& filters,
                                        const Box& box, const StationaryLevels& levels) {
-  return filters.precision == Precision::kSingle ? SubBandsIn<float>(image, filters, box, levels)
-                                                 : SubBandsIn<double>(image, filters, box, levels);
+  std::vector<SubBand> bands;
+  const auto taken = ForEachSubBand(image, filters, box, levels, [&](SubBand band) -> Result<void> {
+    bands.push_back(std::move(band));
+    return {};
+  });
+  return taken ? bands : std::vector<SubBand>();  // the visitor never fails
 }
 
 }  // namespace consilium::engine

@@ -12,6 +12,7 @@
 #pragma once
 
 #include <array>
+#include <functional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -49,8 +50,14 @@ struct StationaryLevels {
   // Axes that are filtered; a name has a letter for each of them only (PyRadiomics' force2D).
   std::array<bool, 3> along = {true, true, true};
 };
-// Cut to `box` (not empty, within the grid), level by level: LLL of the last level only, and first
-// there; the last letter changes fastest. In the filters' precision.
+// Visits the sub-bands cut to `box` (not empty, within the grid), level by level, the last letter
+// changing fastest; LLL of the last level only, and last. In the filters' precision. One sub-band
+// is kept at a time, and LLL. Errors: the visitor's, at which it ends.
+using VisitSubBand = std::function<Result<void>(SubBand)>;
+[[nodiscard]] Result<void> ForEachSubBand(const Image& image, const WaveletFilters& filters,
+                                          const Box& box, const StationaryLevels& levels,
+                                          const VisitSubBand& visit);
+// All of them.
 [[nodiscard]] std::vector<SubBand> StationaryWavelet(const Image& image,
                                                      const WaveletFilters& filters, const Box& box,
                                                      const StationaryLevels& levels = {});

@@ -7,8 +7,10 @@
 #include <array>
 #include <cmath>
 #include <cstring>
+#include <limits>
 #include <memory>
 #include <string_view>
+#include <type_traits>
 #include <vector>
 
 namespace consilium::engine::itk_files {
@@ -17,6 +19,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::size_t kHeaderBytesMax = 540;
+constexpr int kFloat32 = 16, kFloat64 = 64;
 
 tl::unexpected<Error> Cannot(ErrorCode code, const fs::path& path, std::string_view why) {
   return Fail(code, fmt::format("{}: {}", path.string(), why));
@@ -69,6 +72,7 @@ struct Header {
   std::array<std::int64_t, 8> dim{};
   int datatype = 0, bitpix = 0;
   double vox_offset = 0;
+  double scl_slope = 0, scl_inter = 0;
   std::array<double, 8> pixdim{};
   bool has_qform = false, has_sform = false;
   std::array<double, 6> quatern{};  // b, c, d and the offsets
@@ -88,10 +92,14 @@ struct Header {
     if (size == kFirst) {
       header.Take<std::int16_t, float, std::int16_t>(bytes.data(), 40, 70, 76, 252, 254, 256, 280);
       header.vox_offset = At<float>(bytes.data() + 108, header.swapped);
+      header.scl_slope = At<float>(bytes.data() + 112, header.swapped);
+      header.scl_inter = At<float>(bytes.data() + 116, header.swapped);
     } else if (size == kSecond && bytes.size() >= kSecond) {
       header.Take<std::int64_t, double, std::int32_t>(bytes.data(), 16, 12, 104, 344, 348, 352,
                                                       400);
       header.vox_offset = static_cast<double>(At<std::int64_t>(bytes.data() + 168, header.swapped));
+      header.scl_slope = At<double>(bytes.data() + 176, header.swapped);
+      header.scl_inter = At<double>(bytes.data() + 184, header.swapped);
     } else {
       return std::nullopt;
     }
@@ -155,6 +163,49 @@ Result<fs::path> DataOf(const fs::path& path) {
                 "is a header whose voxels are in an .img file, which is not beside it; copy both");
 }
 
+// Reads the voxels' bytes, a multiple of eight at a time: work(which is the first, bytes). Goes on
+// to the end, where a packed file has its checksum.
+template <typename Work>
+Result<void> ForEachPiece(const NiftiFile& file, const Work& work) {
+  Unpacked bytes(file.data);
+  std::vector<char> piece(std::size_t{1} << 18);
+  bytes.Skip(file.begin);
+  std::uint64_t at = 0;
+  while (true) {
+    const int now = bytes.Read(piece);
+    if (now <= 0) {
+      if (now == 0 && at >= file.bytes) return {};
+      return Cannot(ErrorCode::kDataLoss, file.data,
+                    fmt::format("ends or is damaged behind {} of {} bytes of voxels; copy it again",
+                                std::min(at, file.bytes), file.bytes));
+    }
+    if (at < file.bytes) {
+      const std::uint64_t count = std::min(file.bytes - at, static_cast<std::uint64_t>(now));
+      work(at, std::span(piece).first(static_cast<std::size_t>(count)));
+    }
+    at += static_cast<std::uint64_t>(now);
+  }
+}
+
+template <typename Number>
+Result<bool> ReadNumbers(const NiftiFile& file, Image& image) {
+  using Limits = std::numeric_limits<Number>;
+  const std::size_t voxels = image.grid.voxel_count();
+  if (voxels * sizeof(Number) != file.bytes) return false;
+  image.values.resize(voxels);
+  CONSILIUM_TRY(ForEachPiece(file, [&](std::uint64_t at, std::span<const char> piece) {
+    double* to = &image.values[at / sizeof(Number)];
+    for (std::size_t i = 0; i + sizeof(Number) <= piece.size(); i += sizeof(Number))
+      *to++ = static_cast<double>(At<Number>(&piece[i], file.swapped));
+  }));
+  if (Limits::is_integer) {
+    image.numbers = {true, static_cast<double>(Limits::lowest()),
+                     static_cast<double>(Limits::max())};
+  }
+  image.numbers.single_precision = std::is_same_v<Number, float>;
+  return true;
+}
+
 }  // namespace
 
 Result<std::optional<NiftiFile>> CheckNifti(const fs::path& path) {
@@ -167,7 +218,7 @@ Result<std::optional<NiftiFile>> CheckNifti(const fs::path& path) {
       Header::Of(std::span(bytes).first(static_cast<std::size_t>(std::max(there, 0))));
   if (!header) return std::optional<NiftiFile>();
   CONSILIUM_TRY(CheckGeometry(path, *header));
-  NiftiFile file{path, 0, 0, 0, header->swapped};
+  NiftiFile file{path, 0, 0, 0, 0, header->swapped};
   if (header->is_pair) {
     auto data = DataOf(path);
     CONSILIUM_TRY(data);
@@ -188,41 +239,52 @@ Result<std::optional<NiftiFile>> CheckNifti(const fs::path& path) {
   }
   file.begin = static_cast<std::uint64_t>(offset);
   file.bytes = static_cast<std::uint64_t>(needed);
-  constexpr int kFloat32 = 16, kFloat64 = 64;
   if (header->datatype == kFloat32) file.number_bytes = 4;
   if (header->datatype == kFloat64) file.number_bytes = 8;
+  const bool is_scaled =
+      header->scl_slope != 0 && (header->scl_slope != 1 || header->scl_inter != 0);
+  if (!is_scaled) file.plain_type = header->datatype;
   return std::optional(file);
+}
+
+Result<bool> ReadVoxels(const NiftiFile& file, Image& image) {
+  switch (file.plain_type) {
+    case 2:
+      return ReadNumbers<std::uint8_t>(file, image);
+    case 4:
+      return ReadNumbers<std::int16_t>(file, image);
+    case 8:
+      return ReadNumbers<std::int32_t>(file, image);
+    case kFloat32:
+      return ReadNumbers<float>(file, image);
+    case kFloat64:
+      return ReadNumbers<double>(file, image);
+    case 256:
+      return ReadNumbers<std::int8_t>(file, image);
+    case 512:
+      return ReadNumbers<std::uint16_t>(file, image);
+    case 768:
+      return ReadNumbers<std::uint32_t>(file, image);
+    default:
+      return false;
+  }
 }
 
 Result<void> PutBackNotFinite(const NiftiFile& file, unsigned components,
                               std::span<double> values) {
-  Unpacked bytes(file.data);
-  if (!bytes.IsPacked() && file.number_bytes == 0) return {};  // its size has been checked
+  if (file.number_bytes == 0 && !Unpacked(file.data).IsPacked()) return {};  // its size was checked
   const std::size_t step = file.number_bytes == 0 ? 1 : static_cast<std::size_t>(file.number_bytes);
   const std::size_t voxels = values.size() / components;
-  std::vector<char> piece(std::size_t{1} << 18);
-  bytes.Skip(file.begin);
-  std::uint64_t at = 0;  // of the voxels' bytes
-  while (true) {
-    const int now = bytes.Read(piece);
-    if (now <= 0) {
-      if (now == 0 && at >= file.bytes) return {};
-      return Cannot(ErrorCode::kDataLoss, file.data,
-                    fmt::format("ends or is damaged behind {} of {} bytes of voxels; copy it again",
-                                std::min(at, file.bytes), file.bytes));
-    }
-    const std::uint64_t end = std::min(file.bytes, at + static_cast<std::uint64_t>(now));
-    for (std::uint64_t i = at; file.number_bytes > 0 && i + step <= end; i += step) {
-      const char* stored = piece.data() + (i - at);
+  return ForEachPiece(file, [&](std::uint64_t at, std::span<const char> piece) {
+    for (std::size_t i = 0; file.number_bytes > 0 && i + step <= piece.size(); i += step) {
       const double number =
-          step == 4 ? At<float>(stored, file.swapped) : At<double>(stored, file.swapped);
+          step == 4 ? At<float>(&piece[i], file.swapped) : At<double>(&piece[i], file.swapped);
       // Components are stored one after another, and a voxel's are together in `values`.
-      const std::size_t n = i / step;
+      const std::size_t n = (at + i) / step;
       if (!std::isfinite(number) && n < values.size())
         values[n % voxels * components + n / voxels] = number;
     }
-    at += static_cast<std::uint64_t>(now);
-  }
+  });
 }
 
 }  // namespace consilium::engine::itk_files

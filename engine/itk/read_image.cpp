@@ -188,6 +188,12 @@ Result<Stored> Read(const std::filesystem::path& path, unsigned components_max) 
                           static_cast<double>(reader->GetComponentSize()) * stored.components));
   if (const auto map = IndexMap::Of(image.grid, place); !map)
     return tl::unexpected(Within(path.string(), map.error()));
+  stored.words = reader->GetMetaDataDictionary();
+  if (*nifti && stored.components == 1) {
+    const auto read = ReadVoxels(**nifti, image);
+    CONSILIUM_TRY(read);
+    if (*read) return stored;
+  }
   reader->SetIORegion(region);
   const auto bytes = BytesOf(*reader, path);
   CONSILIUM_TRY(bytes);
@@ -196,7 +202,6 @@ Result<Stored> Read(const std::filesystem::path& path, unsigned components_max) 
     return Cannot(
         path, "holds numbers of a kind that is not read here; convert it to whole or real numbers");
   if (*nifti) CONSILIUM_TRY(PutBackNotFinite(**nifti, stored.components, image.values));
-  stored.words = reader->GetMetaDataDictionary();
   return stored;
 }
 
@@ -264,12 +269,16 @@ Result<PlacedImage> ReadImage(const std::filesystem::path& path) {
 }
 
 Result<SegmentedImage> ReadSegmentedImage(const std::filesystem::path& path) {
-  const auto stored = ReadStored(path, kLayersMax);
+  auto stored = ReadStored(path, kLayersMax);
   CONSILIUM_TRY(stored);
   auto segments = SegmentsOf(path, *stored);
   CONSILIUM_TRY(segments);
   SegmentedImage result{{}, stored->image.place, std::move(*segments)};
-  const Image& together = stored->image.image;
+  Image& together = stored->image.image;
+  if (stored->components == 1) {
+    result.layers.push_back(std::move(together));
+    return result;
+  }
   for (std::size_t layer = 0; layer < stored->components; ++layer) {
     Image& image = result.layers.emplace_back(Image{together.grid, {}});
     image.values.reserve(image.grid.voxel_count());
