@@ -195,8 +195,8 @@ std::vector<double> Texture(const engine::Grid& grid, double length_mm, double p
   all.empty = false;
   engine::Part part = engine::Pooled(white, {kernels}, engine::Pooling::kSum,
                                      engine::Boundary::kPeriodic, engine::RangesOf(all));
-  for (double& value : part.image.values) value *= amplitude;
-  return std::move(part.image.values);
+  for (double& value : part.values) value *= amplitude;
+  return std::move(part.values);
 }
 
 // Slices of one patient, laid out as the scanner does; the middle voxel is at its origin_mm.
