@@ -12,7 +12,7 @@ sarcoma="$CONSILIUM_SHARED_DIR/data/sts_mr_t1/nifti"
 PATH="$PATH:/usr/sbin:/sbin"
 export CONSILIUM_EXTRACT
 skip() { echo "skipped: $1"; exit 77; }
-for tool in munged slurmctld slurmd sbatch; do
+for tool in munged slurmctld slurmd sbatch srun; do
   command -v "$tool" >/dev/null || skip "$tool is not installed; apt-get install slurm-wlm munge"
 done
 ((EUID == 0)) || skip "slurmd starts tasks as root; this is $(id -un)"
@@ -25,6 +25,7 @@ clean_up() {
   trap - EXIT INT TERM
   if ((code != 0)); then tail -n 20 "$scratch"/log/*.log "$scratch"/*/*.log 2>/dev/null || true; fi
   ((${#daemons[@]})) && kill "${daemons[@]}" 2>/dev/null
+  [[ -s "$scratch/munge/pid" ]] && kill "$(cat "$scratch/munge/pid")" 2>/dev/null
   wait 2>/dev/null || true
   rm -rf -- "$scratch"
   exit "$code"
@@ -32,14 +33,11 @@ clean_up() {
 trap clean_up EXIT
 trap 'exit 130' INT TERM
 fail() { echo "FAILED: $1" >&2; exit 1; }
-# wait_for SECONDS WHAT COMMAND...
-wait_for() {
-  local end=$((SECONDS + $1)) what="$2"
+# srun_within SECONDS WHAT OPTIONS...: until Slurm has run a task of nothing, which waits for what it needs.
+srun_within() {
+  local seconds="$1" what="$2"
   shift 2
-  until "$@" >/dev/null 2>&1; do
-    ((SECONDS < end)) || fail "$what did not happen"
-    sleep 0.5
-  done
+  timeout "$seconds" srun --quiet --mem=1 "$@" true || fail "$what did not happen"
 }
 free_port() {
   local port
@@ -55,10 +53,9 @@ mkdir -m 755 "$scratch"/{munge,log,state,spool}
 chmod 755 "$scratch"
 head -c 1024 /dev/urandom >"$scratch/munge/key"
 chmod 400 "$scratch/munge/key"
-munged --force --foreground --key-file="$scratch/munge/key" --socket="$scratch/munge/socket" \
+munged --force --key-file="$scratch/munge/key" --socket="$scratch/munge/socket" \
   --pid-file="$scratch/munge/pid" --seed-file="$scratch/munge/seed" \
-  --log-file="$scratch/log/munged.log" >"$scratch/log/munged.out.log" 2>&1 &
-daemons+=($!)
+  --log-file="$scratch/log/munged.log"  # returns when it listens
 host="$(hostname -s)"
 export SLURM_CONF="$scratch/slurm.conf"
 cat >"$SLURM_CONF" <<CONF
@@ -81,19 +78,18 @@ TaskPlugin=task/none
 SelectType=select/cons_tres
 SelectTypeParameters=CR_CPU_Memory
 MpiDefault=none
+MessageTimeout=60
 ReturnToService=2
 SlurmdParameters=config_overrides
 SchedulerParameters=sched_interval=1,sched_min_interval=0,batch_sched_delay=0
 NodeName=$host NodeAddr=127.0.0.1 CPUs=$(nproc) RealMemory=16000 State=UNKNOWN
 PartitionName=all Nodes=$host Default=YES MaxTime=INFINITE State=UP
 CONF
-wait_for 10 "munged's start" test -S "$scratch/munge/socket"
 slurmctld -D >"$scratch/log/slurmctld.out.log" 2>&1 &
 daemons+=($!)
 slurmd -D -N "$host" >"$scratch/log/slurmd.out.log" 2>&1 &
 daemons+=($!)
-node_is_up() { sinfo -h -o %T | grep -qx idle; }
-wait_for 60 "the node's coming up" node_is_up
+srun_within 60 "the node's coming up"
 echo "$(sbatch --version), one node of $(nproc) processors"
 
 # ---- the cases: PyRadiomics' and the sarcomas', and one that is not there
@@ -115,7 +111,11 @@ code=0
 ((code == 1)) || fail "the run without shards ended with $code, expected 1"
 
 state_of() { scontrol -o show job "$1" | grep -o ' JobState=[A-Z]*' | sort -u; }
-ended() { [[ "$(state_of "$1")" == ' JobState=COMPLETED' ]]; }
+# expect_end SECONDS JOB WHAT
+expect_end() {
+  srun_within "$1" "$3" --dependency="afterany:$2"
+  [[ "$(state_of "$2")" == ' JobState=COMPLETED' ]] || fail "$3 failed:$(state_of "$2")"
+}
 expect_same() {
   for table in features.csv problems.csv; do
     cmp "$scratch/whole/$table" "$1/$table" || fail "$2: $table differs from the run without shards"
@@ -127,7 +127,7 @@ submit() { "$root/deploy/slurm/submit.sh" "$@" --cpus-per-task=1 --mem-per-cpu=2
 # ---- an array and its merge
 submit -n 3 "$scratch/cases.csv" "$settings" "$scratch/array" | tee "$scratch/jobs"
 merge="$(awk '$1 == "merge" {print $2}' "$scratch/jobs")"
-wait_for 300 "the merge of the array" ended "$merge"
+expect_end 300 "$merge" "the merge of the array"
 for shard in 1 2 3; do
   rows=$(($(wc -l <"$scratch/array/shard-$shard/features.csv") - 1))
   ((rows > 0 && rows < $(wc -l <"$scratch/cases.csv") / 2)) || fail "shard $shard of 3 has $rows rows"
@@ -140,10 +140,11 @@ CONSILIUM_SCRATCH="$scratch/disk" submit -n 1 "$scratch/cases.csv" "$settings" "
   | tee "$scratch/jobs"
 array="$(awk '$1 == "extract" {print $2}' "$scratch/jobs")"
 merge="$(awk '$1 == "merge" {print $2}' "$scratch/jobs")"
-has_a_case() { [[ -s "$(echo "$scratch"/disk/consilium-*/journal.jsonl)" ]]; }
-wait_for 120 "the first case" has_a_case
+log="$scratch/stopped/extract-${array}_1.log"
+grep -q -m 1 '^[1-9][0-9]* of ' < <(timeout 120 tail -n +1 -F "$log" 2>/dev/null) ||
+  fail "the first case did not come"
 scancel --batch --signal=TERM "${array}_1"
-wait_for 300 "the merge after the stop" ended "$merge"
+expect_end 300 "$merge" "the merge after the stop"
 scontrol -o show job "${array}_1" | grep -q ' Restarts=1 ' || fail "the task was not queued again"
 grep -q 'Stopped after' "$scratch"/stopped/extract-*.log || fail "the task was not stopped"
 [[ -z "$(ls "$scratch/disk")" ]] || fail "the node's disk was not cleaned"
