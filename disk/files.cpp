@@ -10,6 +10,7 @@
 #include <cerrno>
 #include <charconv>
 #include <csignal>
+#include <cstdlib>
 #include <cstring>
 #include <utility>
 
@@ -289,6 +290,26 @@ Result<void> AppendFile::Append(std::span<const std::uint8_t> bytes) {
   }
   size_ += bytes.size();
   return {};
+}
+
+// ---- TemporaryFolder ----------------------------------------------------------------------------
+
+Result<TemporaryFolder> TemporaryFolder::Make() {
+  std::error_code none;
+  std::string path = (fs::temp_directory_path(none) / "consilium-XXXXXX").string();
+  if (::mkdtemp(path.data()) == nullptr) return CannotWrite(path, errno, "making the folder");
+  return TemporaryFolder(path);
+}
+
+TemporaryFolder::TemporaryFolder(TemporaryFolder&& other) noexcept
+    : path_(std::exchange(other.path_, {})) {}
+TemporaryFolder& TemporaryFolder::operator=(TemporaryFolder&& other) noexcept {
+  std::swap(path_, other.path_);
+  return *this;
+}
+TemporaryFolder::~TemporaryFolder() {
+  std::error_code none;
+  if (!path_.empty()) fs::remove_all(path_, none);
 }
 
 // ---- FileLock -----------------------------------------------------------------------------------

@@ -16,6 +16,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "base/bytes.h"
 #include "base/result.h"
@@ -75,6 +76,21 @@ class AppendFile {
   int descriptor_ = -1;
   std::uint64_t size_ = 0;
   bool broken_ = false;
+};
+
+// A new folder below the system's temporary one that only this user can look into; it goes with
+// this, with all that is in it.
+class TemporaryFolder {
+ public:
+  [[nodiscard]] static Result<TemporaryFolder> Make();
+  TemporaryFolder(TemporaryFolder&& other) noexcept;
+  TemporaryFolder& operator=(TemporaryFolder&& other) noexcept;
+  ~TemporaryFolder();
+  [[nodiscard]] const std::filesystem::path& path() const { return path_; }
+
+ private:
+  explicit TemporaryFolder(std::filesystem::path path) : path_(std::move(path)) {}
+  std::filesystem::path path_;  // empty: moved from
 };
 
 // A lock that one process holds on a file, until it ends or drops this (fcntl, F_OFD_SETLK).

@@ -193,8 +193,7 @@ struct Agent::Impl {
     place.gate = &*gate;
     place.build_cohort = [this](const study::Study& resolved) -> Result<federation::Cohort> {
       if (resolved.extraction) {
-        CONSILIUM_TRY(
-            ReproducePhantom(*resolved.extraction, ExtractProgram(), ExtractionFolder(config)));
+        CONSILIUM_TRY(ReproducePhantom(*resolved.extraction, ExtractProgram()));
         spdlog::info("study {}: {} features of the digital phantom are reproduced", resolved.name,
                      resolved.extraction->phantom.size());
       }

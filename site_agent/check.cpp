@@ -10,6 +10,7 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 
+#include "disk/files.h"
 #include "identity/certificate.h"
 #include "identity/names.h"
 #include "site_agent/cohort_folder.h"
@@ -19,6 +20,7 @@
 #include "site_agent/offline.h"
 #include "site_agent/store.h"
 #include "study/program.h"
+#include "study/study_file.h"
 
 namespace consilium::site_agent {
 namespace {
@@ -28,6 +30,7 @@ using State = CheckLine::State;
 constexpr int kWarnDays = 30;
 constexpr int kAuthorityWarnDays = 90;  // with it every certificate ends
 constexpr std::int64_t kSkewMs = 60'000;
+constexpr std::uintmax_t kStudyBytesMax = std::uintmax_t{1} << 20;
 
 // A layer's lines in order; after the first failure the layers that need it are not looked at.
 class Report {
@@ -51,8 +54,66 @@ class Report {
   std::vector<CheckLine> lines;
 };
 
-void CheckCohorts(const SiteConfig& config, const CheckOptions& options, const Bytes& secret,
+// How the study at `path` wants its features extracted. What is wrong with the file is told at
+// `cohort`.
+std::optional<study::Extraction> ExtractionOf(const std::string& path) {
+  if (path.empty()) return std::nullopt;
+  const auto text = disk::ReadFile(path, kStudyBytesMax);
+  const auto study = text ? study::ParseStudy(*text, path)
+                          : Result<study::Study>(tl::unexpected<Error>(text.error()));
+  return study ? study->extraction : std::nullopt;
+}
+
+// What the agent does before the first round of a study of images. Returns the engine; none: there
+// is no such program.
+std::optional<std::string> CheckExtractor(const CheckOptions& options, Report& report) {
+  const auto wanted = ExtractionOf(options.study_file);
+  const auto engine = EngineOf(options.extract_program);
+  if (!wanted) {
+    if (engine) {
+      report.Good("extraction", *engine);
+      return *engine;
+    }
+    report.Failed("extraction", engine.error());
+    CheckLine& line = report.lines.back();
+    line.state = State::kWarning;
+    line.next += ", if a study here names how features are taken from images";
+    return std::nullopt;
+  }
+  const auto reproduced = ReproducePhantom(*wanted, options.extract_program);
+  if (reproduced) {
+    report.Good("extraction", fmt::format("{}; {} features of the digital phantom are reproduced",
+                                          *engine, wanted->phantom.size()));
+  } else {
+    report.Failed("extraction", reproduced.error());
+  }
+  return engine ? std::optional(*engine) : std::nullopt;
+}
+
+// One of the configuration's cohorts, whatever the study. `engine`: of this site's
+// consilium-extract.
+void CheckTables(const SiteConfig& config, const CohortSource& source,
+                 const std::optional<std::string>& engine, Report& report) {
+  const auto tables = ReadCohort(source.file, source.data, config.site, config.file_name);
+  if (!tables) return report.Failed("cohort", tables.error());
+  const auto header = RadiomicsHeader(*tables);
+  if (!header) return report.Failed("cohort", header.error());
+  const std::string found = fmt::format("{}: {} columns", source.file, header->size());
+  const auto engines = EnginesOf(*tables);
+  if (!engines) return report.Failed("cohort", engines.error());
+  for (const std::string& other : *engines) {
+    if (!engine || other == *engine) continue;
+    return report.Warn("cohort",
+                       fmt::format("{}, rows of {}, but consilium-extract is {}", found,
+                                   PlainText(other), *engine),
+                       "extract again if a study here names how features are taken from images");
+  }
+  report.Good("cohort", found);
+}
+
+void CheckOwnData(const SiteConfig& config, const CheckOptions& options, const Bytes& secret,
                   Report& report) {
+  const std::optional<std::string> engine = CheckExtractor(options, report);
   if (!options.study_file.empty()) {
     const auto text = CohortText(config, options.study_file, secret, OutputForm::kText);
     if (text) {
@@ -66,17 +127,7 @@ void CheckCohorts(const SiteConfig& config, const CheckOptions& options, const B
     report.Warn("cohort", "none is configured", "add `cohorts` to " + config.file_name);
     return;
   }
-  for (const CohortSource& source : config.cohorts) {
-    const auto tables = ReadCohort(source.file, source.data, config.site, config.file_name);
-    const auto header =
-        tables ? RadiomicsHeader(*tables)
-               : Result<std::vector<std::string>>(tl::unexpected<Error>(tables.error()));
-    if (header) {
-      report.Good("cohort", fmt::format("{}: {} columns", source.file, header->size()));
-    } else {
-      report.Failed("cohort", header.error());
-    }
-  }
+  for (const CohortSource& source : config.cohorts) CheckTables(config, source, engine, report);
 }
 
 // What the coordinator itself says, over the mutual TLS of every later call.
@@ -226,7 +277,7 @@ std::vector<CheckLine> Check(const SiteConfig& config, const CheckOptions& optio
   if (!store) {
     report.Failed("folder", store.error());
     report.Skip({"keys", "enrolment", "certificate", "DNS", "TCP", "TLS", "coordinator"}, "folder");
-    CheckCohorts(config, options, {}, report);
+    CheckOwnData(config, options, {}, report);
     return report.lines;
   }
   report.Good("folder",
@@ -249,7 +300,7 @@ std::vector<CheckLine> Check(const SiteConfig& config, const CheckOptions& optio
   if (!enrolment) {
     report.Failed("enrolment", enrolment.error());
     report.Skip({"certificate", "DNS", "TCP", "TLS", "coordinator"}, "enrolment");
-    CheckCohorts(config, options, secret, report);
+    CheckOwnData(config, options, secret, report);
     return report.lines;
   }
   report.Good("enrolment",
@@ -282,7 +333,7 @@ std::vector<CheckLine> Check(const SiteConfig& config, const CheckOptions& optio
                 "its operator makes a new one, and this site enrols anew with a token of it");
   }
   if (options.network) CheckNetwork(config, *enrolment, tls_key_pem, unix_ms, report);
-  CheckCohorts(config, options, secret, report);
+  CheckOwnData(config, options, secret, report);
   return report.lines;
 }
 

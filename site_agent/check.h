@@ -1,21 +1,26 @@
 // `consilium-site check`: every layer between this hospital and its first sum, looked at in order.
 //
 // Configuration, folder, keys, enrolment, certificate, clock, DNS, proxy, TCP, TLS, the
-// coordinator's word, cohort tables. The first layer that fails is named with what to do; layers
-// that cannot be looked at after it are said to be so. Nothing is sent but a hello.
+// coordinator's word, the program that extracts features, cohort tables. The first layer that fails
+// is named with what to do; layers that cannot be looked at after it are said to be so. Nothing is
+// sent but a hello.
 #pragma once
 
 #include <cstdint>
+#include <filesystem>
 #include <string>
 #include <vector>
 
 #include "site_agent/config.h"
+#include "site_agent/extractor.h"
 
 namespace consilium::site_agent {
 
 struct CheckOptions {
   bool network = true;
-  std::string study_file;  // also the cohort for it; empty: only that the tables can be read
+  std::string study_file;  // also the extraction and the cohort for it; empty: only that the
+                           // program answers and the tables can be read
+  std::filesystem::path extract_program = ExtractProgram();
   std::string passphrase;
 };
 

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "base/csv.h"
 #include "disk/files.h"
 
 namespace consilium::site_agent {
@@ -34,6 +35,18 @@ Result<CohortTables> ReadCohort(const std::filesystem::path& path,
     tables.clinical = std::move(*clinical);
   }
   return tables;
+}
+
+Result<std::set<std::string>> EnginesOf(const CohortTables& tables) {
+  CsvOptions options;
+  options.separator = tables.file.radiomics_separator;
+  const auto csv = ParseCsv(tables.radiomics, tables.file.radiomics, options);
+  CONSILIUM_TRY(csv);
+  std::set<std::string> engines;
+  if (const auto at = csv->Column("engine")) {
+    for (std::size_t row = 0; row < csv->row_count(); ++row) engines.emplace(csv->Cell(row, *at));
+  }
+  return engines;
 }
 
 Result<std::vector<std::string>> RadiomicsHeader(const CohortTables& tables) {

@@ -3,6 +3,7 @@
 
 #include <filesystem>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -28,6 +29,10 @@ struct CohortTables {
                                               const std::filesystem::path& data,
                                               const std::string& site,
                                               std::string_view expected_by);
+
+// The engines that rows of the radiomics table name, in its column `engine`; none: it has no such
+// column. Errors: as ParseCsv (base/csv.h).
+[[nodiscard]] Result<std::set<std::string>> EnginesOf(const CohortTables& tables);
 
 // RadiomicsHeader and CheckCohort (cohort_table.h) of these tables.
 [[nodiscard]] Result<std::vector<std::string>> RadiomicsHeader(const CohortTables& tables);

@@ -8,10 +8,37 @@
 
 #include "disk/files.h"
 #include "program/child.h"
+#include "site_agent/ledger.h"
 
 namespace consilium::site_agent {
+namespace {
+
+constexpr std::size_t kEngineBytesMax = 100;
+
+// Errors: kFailedPrecondition.
+Result<void> CompareEngine(const study::Extraction& extraction, const std::string& engine) {
+  if (engine == extraction.engine) return {};
+  return Fail(
+      ErrorCode::kFailedPrecondition,
+      fmt::format("the study wants features of {}, this machine has {}; install that version",
+                  extraction.engine, engine));
+}
+
+}  // namespace
 
 std::filesystem::path ExtractProgram() { return program::Beside("consilium-extract"); }
+
+Result<std::string> EngineOf(const std::filesystem::path& program) {
+  constexpr const char* kInstall = "install the package consilium-extract";
+  auto said = program::OutputOf({program.string(), "--version"});
+  if (!said) return Fail(said.error().code, fmt::format("{}; {}", said.error().message, kInstall));
+  if (said->ends_with('\n')) said->pop_back();
+  if (said->empty() || said->size() > kEngineBytesMax || *said != PlainText(*said)) {
+    return Fail(ErrorCode::kFailedPrecondition,
+                fmt::format("{} does not say its version; {}", program.string(), kInstall));
+  }
+  return *said;
+}
 
 std::filesystem::path ExtractionFolder(const SiteConfig& config) {
   return std::filesystem::path(config.state) / "extraction";
@@ -33,13 +60,7 @@ Result<void> ComparePhantom(const study::Extraction& extraction, const std::stri
         ErrorCode::kFailedPrecondition,
         "consilium-extract did not say what the phantom's features are; install the version "
         "that came with consilium-site");
-  const std::string engine = json["engine"].get<std::string>();
-  if (engine != extraction.engine) {
-    return Fail(
-        ErrorCode::kFailedPrecondition,
-        fmt::format("the study wants features of {}, this site has {}; install that version",
-                    extraction.engine, engine));
-  }
+  CONSILIUM_TRY(CompareEngine(extraction, json["engine"].get<std::string>()));
   const double tolerance = std::max(kPhantomTolerance, json.value("tolerance", kPhantomTolerance));
   double worst = 0;
   std::string worst_name;
@@ -67,9 +88,13 @@ Result<void> ComparePhantom(const study::Extraction& extraction, const std::stri
 }
 
 Result<void> ReproducePhantom(const study::Extraction& extraction,
-                              const std::filesystem::path& program,
-                              const std::filesystem::path& folder) {
-  const auto settings = WriteSettings(extraction, folder);
+                              const std::filesystem::path& program) {
+  const auto engine = EngineOf(program);
+  CONSILIUM_TRY(engine);
+  CONSILIUM_TRY(CompareEngine(extraction, *engine));  // another one may not know the settings
+  const auto folder = disk::TemporaryFolder::Make();
+  CONSILIUM_TRY(folder);
+  const auto settings = WriteSettings(extraction, folder->path());
   CONSILIUM_TRY(settings);
   const auto said =
       program::OutputOf({program.string(), "phantom", "--json", "--settings", settings->string()});

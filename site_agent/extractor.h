@@ -13,6 +13,10 @@ namespace consilium::site_agent {
 // consilium-extract, installed with this program.
 [[nodiscard]] std::filesystem::path ExtractProgram();
 
+// The engine that `program` says it is, "consilium-engine 0.1.0". Errors: kNotFound (it cannot be
+// started), kFailedPrecondition (it says anything else than a name and a version).
+[[nodiscard]] Result<std::string> EngineOf(const std::filesystem::path& program);
+
 // Where settings of studies are written.
 [[nodiscard]] std::filesystem::path ExtractionFolder(const SiteConfig& config);
 
@@ -29,10 +33,9 @@ inline constexpr double kPhantomTolerance = 1e-9;  // relative
 [[nodiscard]] Result<void> ComparePhantom(const study::Extraction& extraction,
                                           const std::string& said);
 
-// Runs `program` on the phantom and compares. Errors: those of program/child.h, ComparePhantom and
-// files.
+// Runs `program` on the phantom and compares; nothing of it is left on the disk. Errors:
+// EngineOf's, ComparePhantom's, those of program/child.h and of files.
 [[nodiscard]] Result<void> ReproducePhantom(const study::Extraction& extraction,
-                                            const std::filesystem::path& program,
-                                            const std::filesystem::path& folder);
+                                            const std::filesystem::path& program);
 
 }  // namespace consilium::site_agent

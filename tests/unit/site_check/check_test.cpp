@@ -111,9 +111,8 @@ class SiteCheck : public ::testing::Test {
     Spill(config_.network.ca_bundle, pem);
   }
   CheckLine Line(const std::string& layer, const std::string& passphrase = "") {
-    CheckOptions options;
-    options.passphrase = passphrase;
-    for (const CheckLine& line : Check(config_, options, program::UnixMs())) {
+    options_.passphrase = passphrase;
+    for (const CheckLine& line : Check(config_, options_, program::UnixMs())) {
       if (line.layer == layer) return line;
     }
     return {layer, CheckLine::State::kNotLooked, "(no such line)", ""};
@@ -122,6 +121,7 @@ class SiteCheck : public ::testing::Test {
 
   Folder folder_;
   SiteConfig config_;
+  CheckOptions options_;
   Holder site_;
   identity::Authority authority_ = NewAuthority("HN consortium");
   identity::Authority hospital_ = NewAuthority("The hospital");
@@ -247,6 +247,88 @@ TEST_F(SiteCheck, ALockedKeyNamesTheVariableThatOpensIt) {
 
   EXPECT_EQ(Word(Line("keys", "correct horse")), "good");
   EXPECT_EQ(Word(Line("coordinator", "correct horse")), "good");
+}
+
+// A site that has joined nobody: only what is on this machine.
+class ExtractionCheck : public SiteCheck {
+ protected:
+  ExtractionCheck() {
+    options_.network = false;
+    Install("engine 1", 2);
+    const std::string cohort = (folder_.path() / "MUMC.yaml").string();
+    Spill(cohort,
+          "site: MUMC\nradiomics: features.csv\nid: {column: id}\n"
+          "outcome: {column: relapse, event: [\"1\"], non_event: [\"0\"]}\n");
+    config_.cohorts = {{cohort, folder_.path().string(), {}}};
+    Table("engine 1");
+  }
+  // A script in the place of consilium-extract, whose phantom has the feature a.
+  void Install(const std::string& engine, int feature) {
+    options_.extract_program = folder_.path() / "extract";
+    Spill(options_.extract_program,
+          fmt::format("#!/bin/sh\n[ \"$1\" = --version ] && echo {0} && exit\n"
+                      "echo '{{\"engine\":\"{0}\",\"features\":{{\"a\":{1}}}}}'\n",
+                      engine, feature),
+          0700);
+  }
+  void Table(const std::string& engine) {
+    Spill(folder_.path() / "features.csv",
+          "id,engine,x,relapse\n1,engine 1,3,0\n2," + engine + ",4,1\n");
+  }
+  // A study whose features are those of engine 1.
+  void NameStudy() {
+    options_.study_file = (folder_.path() / "study.yaml").string();
+    testing::StudyOptions study;
+    study.sites = {"MUMC", "north", "south", "west"};
+    Spill(options_.study_file,
+          testing::StudyYaml(study) +
+              "extraction: {engine: engine 1, settings: 'setting: {}', phantom: {a: 2}}\n");
+  }
+};
+
+TEST_F(ExtractionCheck, TellsTheProgramsVersion) {
+  EXPECT_EQ(Word(Line("extraction")), "good") << Line("extraction").found;
+  EXPECT_EQ(Line("extraction").found, "engine 1");
+  EXPECT_EQ(Word(Line("cohort")), "good") << Line("cohort").found;
+}
+
+TEST_F(ExtractionCheck, AMissingProgramMattersIfTheStudyIsOfImages) {
+  options_.extract_program = "/nowhere/consilium-extract";
+  EXPECT_EQ(Word(Line("extraction")), "warning");
+  EXPECT_TRUE(Has(Line("extraction").found, "/nowhere/consilium-extract cannot be started"));
+  EXPECT_EQ(Line("extraction").next,
+            "install the package consilium-extract, if a study here names how features are taken "
+            "from images");
+  EXPECT_EQ(Word(Line("cohort")), "good") << Line("cohort").found;
+  NameStudy();
+  EXPECT_EQ(Word(Line("extraction")), "failed");
+  EXPECT_EQ(Line("extraction").next, "install the package consilium-extract");
+}
+
+TEST_F(ExtractionCheck, AStudyOfImagesWantsItsEngineAndItsPhantom) {
+  NameStudy();
+  EXPECT_EQ(Word(Line("extraction")), "good") << Line("extraction").found;
+  EXPECT_EQ(Line("extraction").found, "engine 1; 1 features of the digital phantom are reproduced");
+  Install("engine 2", 2);
+  EXPECT_EQ(Word(Line("extraction")), "failed");
+  EXPECT_EQ(Line("extraction").found,
+            "the study wants features of engine 1, this machine has engine 2");
+  EXPECT_EQ(Line("extraction").next, "install that version");
+  Install("engine 1", 3);
+  EXPECT_EQ(Word(Line("extraction")), "failed");
+  EXPECT_TRUE(Has(Line("extraction").found, "1 of 1 features of the digital phantom are not"));
+  EXPECT_FALSE(AllGood(Check(config_, options_, program::UnixMs())));
+}
+
+TEST_F(ExtractionCheck, RowsOfAnotherEngineAreNamed) {
+  Table("engine \033[2J0");
+  EXPECT_EQ(Word(Line("cohort")), "warning") << Line("cohort").found;
+  EXPECT_TRUE(Has(Line("cohort").found,
+                  "4 columns, rows of engine ?[2J0, but consilium-extract is engine 1"));
+  EXPECT_TRUE(Has(Line("cohort").next, "extract again"));
+  // Whoever has no such program cannot say.
+  options_.extract_program = "/nowhere/consilium-extract";
+  EXPECT_EQ(Word(Line("cohort")), "good") << Line("cohort").found;
 }
 
 }  // namespace

@@ -36,6 +36,23 @@ TEST(ReplaceFile, LeavesOneFileWithTheNewBytesAndTheRights) {
   EXPECT_EQ(about.st_mode & 07777, 0600U);
 }
 
+TEST(TemporaryFolder, IsThisUsersAloneAndGoesWithAllThatIsInIt) {
+  std::filesystem::path path;
+  {
+    auto made = Must(disk::TemporaryFolder::Make());
+    const auto folder = std::move(made);  // what it was moved from takes nothing away
+    path = folder.path();
+    struct stat about {};
+    ASSERT_EQ(::stat(path.c_str(), &about), 0);
+    EXPECT_EQ(about.st_mode & 07777, 0700U);
+    EXPECT_TRUE(Must(disk::MakeFolder(path / "deeper")));
+    Must(disk::ReplaceFile(path / "deeper/a", "bytes"));
+    EXPECT_NE(Must(disk::TemporaryFolder::Make()).path(), path);
+    EXPECT_TRUE(std::filesystem::exists(path / "deeper/a"));
+  }
+  EXPECT_FALSE(std::filesystem::exists(path));
+}
+
 TEST(ReplaceFile, WhatAKilledProcessLeftBesideIsNoObstacle) {
   const Folder folder;
   Spill(folder.path() / "a.partial", "half");
