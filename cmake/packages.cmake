@@ -97,6 +97,7 @@ set(CPACK_DEBIAN_EXTRACT_PACKAGE_NAME consilium-extract)
 set(CPACK_DEBIAN_EXTRACT_PACKAGE_SECTION science)
 set(CPACK_DEBIAN_CONSOLE_PACKAGE_NAME consilium)
 set(CPACK_DEBIAN_CONSOLE_PACKAGE_SECTION science)
+set(CPACK_DEBIAN_CONSOLE_PACKAGE_SUGGESTS consilium-extract)  # simulates studies of images
 # Debian's form: one line, then an indented text.
 set(CPACK_COMPONENT_COORDINATOR_DESCRIPTION "coordinator of federated multicenter radiomics studies
 Passes studies, questions and totals between hospitals over mutual TLS, keeps

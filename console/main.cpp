@@ -29,6 +29,7 @@
 #include "program/progress.h"
 #include "simulation/generated/tables.h"
 #include "simulation/local_federation.h"
+#include "site_agent/extractor.h"
 #include "study/program.h"
 #include "study/submission.h"
 
@@ -161,6 +162,13 @@ int Simulate(const SimulateArguments& arguments, const Screen& screen) {
   if (!loaded) return screen.Report(loaded.error());
   study::Study study = loaded->study;
   if (arguments.no_masks) study.privacy.masks = false;
+  if (study.extraction) {  // as every agent does before its first answer
+    const auto reproduced =
+        site_agent::ReproducePhantom(*study.extraction, site_agent::ExtractProgram());
+    if (!reproduced) return screen.Report(reproduced.error());
+    loaded->notes.push_back(fmt::format("{} features of the digital phantom are reproduced",
+                                        study.extraction->phantom.size()));
+  }
   Bytes resume;
   if (arguments.resume && fs::exists(log_path)) {
     const auto text = ReadFile(log_path);

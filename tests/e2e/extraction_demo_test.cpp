@@ -1,10 +1,13 @@
 // From images to a report, as deploy/demo.sh does it, with fewer patients and features.
+#include <filesystem>
 #include <nlohmann/json.hpp>
 
 #include "tests/e2e/console_fixture.h"
 
 namespace consilium::e2e {
 namespace {
+
+namespace fs = std::filesystem;
 
 // Of the demo's parameter file what costs little: the demo's own test is about whole steps.
 constexpr const char* kFew = R"(imageType: {Original: {}}
@@ -42,10 +45,34 @@ TEST(ExtractionDemo, ImagesBecomeFeaturesAndFeaturesAModelThatFindsTheSignal) {
   std::string study = scratch.Read("demo/study.yaml");
   constexpr std::string_view kOthers = ", log-sigma-*, wavelet-*";
   ASSERT_NE(study.find(kOthers), std::string::npos);
-  scratch.Write("demo/study.yaml", study.erase(study.find(kOthers), kOthers.size()));
+  const Told phantom = scratch.Run(CONSILIUM_EXTRACT_BINARY, {"phantom", "--settings", "few.yaml"});
+  ASSERT_EQ(phantom.exit_code, 0) << phantom.err;
+  study = study.erase(study.find(kOthers), kOthers.size()) + phantom.out;
   arguments.insert(arguments.end(), {"--data", "demo", "--out", "report"});
+
+  // As at a site: nothing is answered before the phantom's features are the study's.
+  constexpr std::string_view kContrast = "original_glcm_Contrast: ";
+  ASSERT_NE(study.find(kContrast), std::string::npos);
+  std::string wrong = study;
+  scratch.Write("demo/study.yaml", wrong.insert(wrong.find(kContrast) + kContrast.size(), "1"));
+  const Told differs = scratch.Consilium(arguments);
+  EXPECT_EQ(differs.exit_code, 1) << differs.err;
+  EXPECT_NE(differs.err.find("1 of 15 features of the digital phantom are not those of the study, "
+                             "original_glcm_Contrast by"),
+            std::string::npos)
+      << differs.err;
+  scratch.Write("demo/study.yaml", study);
+  fs::copy_file(CONSILIUM_BINARY, scratch.path() / "alone");
+  const Told alone = scratch.Run(scratch / "alone", arguments);
+  EXPECT_EQ(alone.exit_code, 3) << alone.err;
+  EXPECT_NE(alone.err.find("consilium-extract cannot be started"), std::string::npos) << alone.err;
+  EXPECT_FALSE(scratch.Has("report/log.consilium"));
+
   const Told run = scratch.Consilium(arguments);
   ASSERT_EQ(run.exit_code, 0) << run.err;
+  EXPECT_NE(run.err.find("note: 15 features of the digital phantom are reproduced"),
+            std::string::npos)
+      << run.err;
 
   const auto report = nlohmann::json::parse(scratch.Read("report/report.json"));
   double external = 0, truth = 0;
