@@ -10,12 +10,10 @@
 #include <string>
 #include <vector>
 
-#include "tests/support/extract_program.h"
+#include "tests/extraction/extract_program.h"
 
-namespace consilium {
+namespace consilium::extraction {
 namespace {
-
-using namespace testing_support;  // NOLINT: a test
 
 constexpr int kCases = 10;
 
@@ -61,7 +59,7 @@ class KubernetesJob : public ::testing::Test {
   }
 
   // The command of the job's container with its volumes as folders below the scratch folder.
-  Told Run(const YAML::Node& job, const std::string& index = "") {
+  Ended Run(const YAML::Node& job, const std::string& index = "") {
     const YAML::Node container = Container(job);
     std::string command = "env PATH=";
     command += std::filesystem::path(CONSILIUM_EXTRACT_BINARY).parent_path().string();
@@ -88,7 +86,7 @@ class KubernetesJob : public ::testing::Test {
     return Shell(folder_, command);
   }
 
-  ScratchFolder folder_;
+  testing_support::ScratchFolder folder_;
   std::vector<YAML::Node> documents_;
   std::map<std::string, YAML::Node> jobs_;
 };
@@ -138,7 +136,7 @@ TEST_F(KubernetesJob, ItsCommandsGiveTheBytesOfOneRun) {
   EXPECT_EQ(Shards(merge), std::to_string(completions));
   EXPECT_TRUE(merge["suspend"].as<bool>());
 
-  WriteCases(folder_, kCases);
+  WriteCases(folder_, {{12, 12, 12}, {1.5, 1, 2}}, kCases, kGone);
   folder_.Write("settings.yaml", "setting: {binWidth: 10}\n");
   std::filesystem::create_directory(folder_.path() / "images");
   std::filesystem::create_directory(folder_.path() / "results");
@@ -146,16 +144,17 @@ TEST_F(KubernetesJob, ItsCommandsGiveTheBytesOfOneRun) {
   ASSERT_EQ(Shell(folder_, "chmod -R a-w images").exit_code, 0);
   for (int index = 0; index < completions; ++index) {
     EXPECT_NE(Run(merge).exit_code, 0);  // not before all are there
-    const Told told = Run(extract, std::to_string(index));
+    const Ended told = Run(extract, std::to_string(index));
     EXPECT_EQ(told.exit_code, 0) << told.said;  // the case that fails does not fail the pod
   }
   EXPECT_EQ(Run(extract, "3").exit_code, 0);  // a pod that is started again
-  const Told merged = Run(merge);
+  const Ended merged = Run(merge);
   EXPECT_EQ(merged.exit_code, 0) << merged.said;
   EXPECT_EQ(Shell(folder_, "chmod -R u+w images").exit_code, 0);  // so that it can be removed
 
   EXPECT_EQ(
-      Extract(folder_, "images/cases.csv --settings images/settings.yaml --out whole").exit_code,
+      Extract(folder_, {"images/cases.csv", "--settings", "images/settings.yaml", "--out", "whole"})
+          .exit_code,
       1);
   for (const std::string table : {"/features.csv", "/problems.csv"})
     EXPECT_EQ(folder_.Read("results" + table), folder_.Read("whole" + table));
@@ -164,10 +163,10 @@ TEST_F(KubernetesJob, ItsCommandsGiveTheBytesOfOneRun) {
 TEST_F(KubernetesJob, FailsThePodWhenTheListIsNotThere) {
   std::filesystem::create_directory(folder_.path() / "images");
   std::filesystem::create_directory(folder_.path() / "results");
-  const Told told = Run(jobs_.at("consilium-extract"), "0");
+  const Ended told = Run(jobs_.at("consilium-extract"), "0");
   EXPECT_NE(told.exit_code, 0);
   EXPECT_NE(told.said.find("images/"), std::string::npos) << told.said;
 }
 
 }  // namespace
-}  // namespace consilium
+}  // namespace consilium::extraction

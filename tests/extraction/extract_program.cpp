@@ -2,10 +2,13 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <poll.h>
 #include <signal.h>
+#include <sys/inotify.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cmath>
 #include <fstream>
 #include <iterator>
@@ -15,6 +18,7 @@ namespace consilium::extraction {
 namespace {
 
 namespace fs = std::filesystem;
+using testing_support::ScratchFolder;
 
 std::string Floats(const std::vector<double>& values) {
   std::string bytes;
@@ -28,16 +32,18 @@ std::string Floats(const std::vector<double>& values) {
 
 }  // namespace
 
-Started::Started(const testing_support::ScratchFolder& scratch,
-                 const std::vector<std::string>& arguments)
+Started::Started(const ScratchFolder& scratch, const std::vector<std::string>& arguments,
+                 const std::string& program)
     : words_(scratch.path() / "words.txt") {
-  std::vector<char*> argv = {const_cast<char*>(CONSILIUM_EXTRACT_BINARY)};
+  std::vector<char*> argv = {const_cast<char*>(program.c_str())};
   for (const auto& argument : arguments) argv.push_back(const_cast<char*>(argument.c_str()));
   argv.push_back(nullptr);
   pid_ = ::fork();
   if (pid_ != 0) return;
-  const int words = ::open(words_.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0600);
-  if (::chdir(scratch.path().c_str()) == 0 && ::dup2(words, 1) == 1 && ::dup2(words, 2) == 2)
+  const int nothing = ::open("/dev/null", O_RDONLY),
+            words = ::open(words_.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0600);
+  if (::chdir(scratch.path().c_str()) == 0 && ::dup2(nothing, 0) == 0 && ::dup2(words, 1) == 1 &&
+      ::dup2(words, 2) == 2)
     ::execv(argv[0], argv.data());
   ::_exit(127);
 }
@@ -66,9 +72,33 @@ Ended Started::Wait() {
           {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()}};
 }
 
-Ended Extract(const testing_support::ScratchFolder& scratch,
-              const std::vector<std::string>& arguments) {
+Ended Extract(const ScratchFolder& scratch, const std::vector<std::string>& arguments) {
   return Started(scratch, arguments).Wait();
+}
+
+Ended Shell(const ScratchFolder& scratch, const std::string& script) {
+  const std::string path = fmt::format("PATH='{}':\"$PATH\"\n",
+                                       fs::path(CONSILIUM_EXTRACT_BINARY).parent_path().string());
+  return Started(scratch, {"-euc", path + script}, "/bin/sh").Wait();
+}
+
+bool WaitForJournal(const ScratchFolder& scratch, const std::string& out, std::ptrdiff_t lines) {
+  constexpr int kPatienceMs = 60'000;
+  const fs::path folder = scratch.path() / out;
+  fs::create_directories(folder);
+  const int changes = ::inotify_init1(IN_CLOEXEC);
+  EXPECT_GE(::inotify_add_watch(changes, folder.c_str(), IN_CREATE | IN_MODIFY), 0);
+  std::array<char, 4096> events{};
+  bool came = false;
+  pollfd wait{changes, POLLIN, 0};
+  do {
+    if (!scratch.Has(out + "/journal.jsonl")) continue;
+    const std::string text = scratch.Read(out + "/journal.jsonl");
+    came = std::count(text.begin(), text.end(), '\n') >= lines;
+  } while (!came && ::poll(&wait, 1, kPatienceMs) == 1 &&
+           ::read(changes, events.data(), events.size()) > 0);
+  ::close(changes);
+  return came;
 }
 
 std::multimap<std::string, Row> RowsBy(std::string_view column, const std::string& csv) {
@@ -155,6 +185,19 @@ std::string Nrrd(const engine::PlacedImage& placed, std::string_view more) {
              "space directions: {}\nendian: little\nencoding: raw\nspace origin: ({})\n{}\n",
              fmt::join(grid.size, " "), directions, fmt::join(placed.place.origin_mm, ","), more) +
          Floats(values);
+}
+
+void WriteCases(const ScratchFolder& scratch, const engine::Grid& grid, int count,
+                std::string_view more) {
+  scratch.Write("mask.nrrd", Nrrd(Ellipsoid(grid)));
+  std::string list = "id,image,mask,scanner\n";
+  for (int i = 1; i <= count; ++i) {
+    engine::PlacedImage image = Texture(grid);
+    for (double& value : image.image.values) value *= 1 + 0.01 * i;
+    scratch.Write(fmt::format("case{}.nrrd", i), Nrrd(image));
+    list += fmt::format("case{0},case{0}.nrrd,mask.nrrd,{1}\n", i, i % 2 == 0 ? "A" : "B");
+  }
+  scratch.Write("cases.csv", list.append(more));
 }
 
 }  // namespace consilium::extraction

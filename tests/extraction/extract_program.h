@@ -22,10 +22,12 @@ struct Ended {
   std::string said;    // standard output and error
 };
 
-// The program with its working folder in `scratch`. Not waited for: it is killed with this.
+// The program, or another one, with its working folder in `scratch`. Not waited for: it is killed
+// with this.
 class Started {
  public:
-  Started(const testing_support::ScratchFolder& scratch, const std::vector<std::string>& arguments);
+  Started(const testing_support::ScratchFolder& scratch, const std::vector<std::string>& arguments,
+          const std::string& program = CONSILIUM_EXTRACT_BINARY);
   ~Started();
   Started(const Started&) = delete;
   Started& operator=(const Started&) = delete;
@@ -41,6 +43,12 @@ class Started {
 
 [[nodiscard]] Ended Extract(const testing_support::ScratchFolder& scratch,
                             const std::vector<std::string>& arguments);
+// A script of the shell that ends at the first command that fails; the program is in its PATH.
+[[nodiscard]] Ended Shell(const testing_support::ScratchFolder& scratch, const std::string& script);
+// Whether so many lines came to stand in the journal of a run into the folder `out`; looks whenever
+// the folder changes.
+[[nodiscard]] bool WaitForJournal(const testing_support::ScratchFolder& scratch,
+                                  const std::string& out, std::ptrdiff_t lines);
 
 // Rows of a table by the text of one column, each cell by the name of its column.
 using Row = std::map<std::string, std::string>;
@@ -68,6 +76,13 @@ engine::PlacedImage Made(const engine::Grid& grid, const ValueAt& value_at) {
 [[nodiscard]] std::string Nifti(const engine::PlacedImage& placed);
 [[nodiscard]] std::string Meta(const engine::PlacedImage& placed);
 [[nodiscard]] std::string Nrrd(const engine::PlacedImage& placed, std::string_view more = "");
+
+// cases.csv: the cases case1, case2, ... of scanners B and A, an image each and one mask.nrrd for
+// all, and then the lines `more`.
+void WriteCases(const testing_support::ScratchFolder& scratch, const engine::Grid& grid, int count,
+                std::string_view more = "");
+// Lines of a case whose image is not there.
+inline constexpr const char* kGone = "gone,gone.nrrd,gone.nrrd,B\n";
 
 template <typename Number>
 void PutAt(std::string& bytes, std::size_t at, Number number) {

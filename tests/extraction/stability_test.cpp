@@ -1,19 +1,18 @@
 // `consilium-extract` on repeated measurements, run as a hospital runs it.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
-#include <stdlib.h>
 
 #include <cmath>
-#include <cstdlib>
 #include <filesystem>
+#include <fstream>
 #include <map>
-#include <sstream>
+#include <numeric>
 #include <string>
 
 #include "base/csv.h"
 #include "base/rng.h"
+#include "tests/extraction/extract_program.h"
 #include "tests/support/reference_data.h"
-#include "tests/support/scratch_folder.h"
 
 namespace consilium::extraction {
 namespace {
@@ -23,16 +22,11 @@ using testing_support::Number;
 using testing_support::ReadShared;
 using testing_support::ScratchFolder;
 
-// What the commands print, in the scratch folder; they must succeed.
+// What the commands print; they must end so.
 std::string Done(const ScratchFolder& folder, const std::string& commands, int expected = 0) {
-  folder.Write("commands", "set -eu\ncd '" + folder.path().string() + "'\nexport PATH='" +
-                               fs::path(CONSILIUM_EXTRACT_BINARY).parent_path().string() +
-                               "':\"$PATH\"\n" + commands);
-  const std::string line =
-      fmt::format("/bin/sh '{0}/commands' >'{0}/printed' 2>&1", folder.path().string());
-  const int status = std::system(line.c_str());
-  EXPECT_EQ(WEXITSTATUS(status), expected) << commands << folder.Read("printed");
-  return folder.Read("printed");
+  const Ended ended = Shell(folder, commands);
+  EXPECT_EQ(ended.exit_code, expected) << commands << ended.said;
+  return ended.said;
 }
 
 CsvTable Table(const ScratchFolder& folder, const std::string& name) {
@@ -47,41 +41,28 @@ std::string Cell(const CsvTable& table, std::size_t row, const std::string& colu
 }
 
 // ---- images of a patient: a textured ellipsoid, a little other in each scan, by each rater
-constexpr int kSize[] = {18, 16, 12};
+const engine::Grid kGrid{{18, 16, 12}, {0.9, 1.1, 2.5}};
 
-template <typename Value>
-void WriteVolume(const ScratchFolder& folder, const std::string& name, const Value& value) {
-  std::string text = fmt::format(
-      "NRRD0004\ntype: short\ndimension: 3\nspace: left-posterior-superior\nsizes: {} {} {}\n"
-      "space directions: (0.9,0,0) (0,1.1,0) (0,0,2.5)\nkinds: domain domain domain\n"
-      "encoding: ascii\nspace origin: (-20,31,7)\n\n",
-      kSize[0], kSize[1], kSize[2]);
-  for (int z = 0; z < kSize[2]; ++z) {
-    for (int y = 0; y < kSize[1]; ++y) {
-      for (int x = 0; x < kSize[0]; ++x) text += fmt::format("{} ", value(x, y, z));
-      text += "\n";
-    }
-  }
-  folder.Write(name, text);
-}
-
-void WriteImage(const ScratchFolder& folder, const std::string& name, int patient, int scan) {
+engine::PlacedImage ImageOf(int patient, int scan) {
   Rng texture(1, "texture", static_cast<std::uint64_t>(patient)),
       noise(1, "noise", static_cast<std::uint64_t>(10 * patient + scan));
-  WriteVolume(folder, name, [&](int x, int y, int z) {
+  return Made(kGrid, [&](int x, int y, int z) {
     const double wave = std::abs((x + y + z) % (4 + patient) - 2.0);
-    return std::lround(300 + 20 * patient + (10 + patient) * wave + 15 * texture.Normal() +
-                       5 * noise.Normal());
+    return std::round(300 + 20 * patient + (10 + patient) * wave + 15 * texture.Normal() +
+                      5 * noise.Normal());
   });
 }
 
 // A larger radius along x for a later rater.
-void WriteMask(const ScratchFolder& folder, const std::string& name, int patient, int rater) {
-  WriteVolume(folder, name, [&](int x, int y, int z) {
+engine::PlacedImage MaskOf(int patient, int rater) {
+  return Made(kGrid, [&](int x, int y, int z) {
     const double a = (x - 8.5) / (4.0 + patient * 0.3 + rater), b = (y - 7.5) / 5.0,
                  c = (z - 5.5) / 4.0;
     return a * a + b * b + c * c <= 1 ? 1 : 0;
   });
+}
+double VoxelsOf(const engine::PlacedImage& mask) {
+  return std::accumulate(mask.image.values.begin(), mask.image.values.end(), 0.0);
 }
 
 constexpr const char* kFirstOrder =
@@ -91,10 +72,10 @@ TEST(StabilityOfAProgram, TestAndRetestAreOneSubject) {
   const ScratchFolder folder;
   std::string cases = "id,patient,scan,image,mask\n";
   for (int patient = 1; patient <= 6; ++patient) {
-    WriteMask(folder, fmt::format("m{}.nrrd", patient), patient, 0);
+    folder.Write(fmt::format("m{}.nrrd", patient), Nrrd(MaskOf(patient, 0)));
     for (int scan = 1; scan <= 2; ++scan) {
       const std::string id = fmt::format("{}-{}", patient, scan);
-      WriteImage(folder, id + ".nrrd", patient, scan);
+      folder.Write(id + ".nrrd", Nrrd(ImageOf(patient, scan)));
       cases += fmt::format("{0},P{1},{2},{0}.nrrd,m{1}.nrrd\n", id, patient, scan);
     }
   }
@@ -133,10 +114,10 @@ TEST(StabilityOfAProgram, MasksOfRatersAreComparedAgain) {
   const ScratchFolder folder;
   std::string cases = "id,patient,rater,image,mask\n";
   for (int patient = 1; patient <= 5; ++patient) {
-    WriteImage(folder, fmt::format("{}.nrrd", patient), patient, 1);
+    folder.Write(fmt::format("{}.nrrd", patient), Nrrd(ImageOf(patient, 1)));
     for (int rater = 0; rater < 3; ++rater) {
       const std::string id = fmt::format("{}-{}", patient, rater);
-      WriteMask(folder, id + "-m.nrrd", patient, rater);
+      folder.Write(id + "-m.nrrd", Nrrd(MaskOf(patient, rater)));
       cases += fmt::format("{0},P{1},r{2},{1}.nrrd,{0}-m.nrrd\n", id, patient, rater);
     }
   }
@@ -156,14 +137,9 @@ TEST(StabilityOfAProgram, MasksOfRatersAreComparedAgain) {
     const int first = Cell(masks, row, "rater_1")[1] - '0',
               second = Cell(masks, row, "rater_2")[1] - '0';
     EXPECT_LT(first, second);
-    std::map<int, double> voxels;
-    for (const int rater : {first, second}) {
-      std::istringstream text(folder.Read(fmt::format("{}-{}-m.nrrd", patient, rater)));
-      for (std::string line; std::getline(text, line) && !line.empty();) continue;
-      for (int inside = 0; text >> inside;) voxels[rater] += inside;
-    }
-    EXPECT_DOUBLE_EQ(Number(masks, row, "dice"),
-                     2 * voxels[first] / (voxels[first] + voxels[second]));
+    const double smaller = VoxelsOf(MaskOf(patient, first)),
+                 larger = VoxelsOf(MaskOf(patient, second));
+    EXPECT_DOUBLE_EQ(Number(masks, row, "dice"), 2 * smaller / (smaller + larger));
     EXPECT_GT(Number(masks, row, "hausdorff_95_mm"), 0);
     EXPECT_LE(Number(masks, row, "hausdorff_95_mm"), 0.9 * (second - first) + 1.1);
     EXPECT_LT(Number(masks, row, "mean_surface_mm"), Number(masks, row, "hausdorff_95_mm"));
@@ -179,8 +155,8 @@ TEST(StabilityOfAProgram, PerturbationsRepeatBitByBitAndFollowTheSeed) {
   const ScratchFolder folder;
   std::string cases = "id,image,mask\n";
   for (int patient = 1; patient <= 5; ++patient) {
-    WriteImage(folder, fmt::format("{}.nrrd", patient), patient, 1);
-    WriteMask(folder, fmt::format("{}-m.nrrd", patient), patient, 0);
+    folder.Write(fmt::format("{}.nrrd", patient), Nrrd(ImageOf(patient, 1)));
+    folder.Write(fmt::format("{}-m.nrrd", patient), Nrrd(MaskOf(patient, 0)));
     cases += fmt::format("P{0},{0}.nrrd,{0}-m.nrrd\n", patient);
   }
   folder.Write("cases.csv", cases);
