@@ -1,8 +1,8 @@
 // deploy/studies/sts-mr, run whole as its users run it: the list of cases from the published
 // tables, images (49 NIfTI, 2 DICOM series with structure sets) to features by the program,
-// features to a report by the study. Held against the published voxel counts of the contours and
-// the optimality conditions on the pooled rows; and the verdict must say that the evidence is not
-// enough.
+// features to a report by a coordinator and three agents. Held against the published voxel counts
+// of the contours, the optimality conditions on the pooled rows, and the same study in this
+// process; and the verdict must say that the evidence is not enough.
 //
 // How much of a feature's variance lies between makers, eta^2 = between / total sum of squares, is
 // counted here on the pooled rows, before and after ComBat over all three.
@@ -10,14 +10,16 @@
 
 #include <algorithm>
 #include <cstdio>
-#include <cstdlib>
 #include <fstream>
-#include <set>
+#include <sstream>
 
+#include "coordinator/report_json.h"
+#include "disk/files.h"
+#include "study/study_file.h"
 #include "tests/conformance/study/pooled_combat.h"
 #include "tests/conformance/study/pooled_rows.h"
 #include "tests/conformance/study/shipped_study.h"
-#include "tests/support/scratch_folder.h"
+#include "tests/extraction/extract_program.h"
 
 namespace consilium {
 namespace {
@@ -25,6 +27,7 @@ namespace {
 using namespace testing_support;  // NOLINT: a test
 
 const char kData[] = "data/sts_mr_t1";
+const std::string kFolder = CONSILIUM_SOURCE_DIR "/deploy/studies/sts-mr";
 const std::vector<std::string> kSites = {"GE", "Philips", "Siemens"};
 constexpr double kVoxelMm3OfFeatures = 8;  // params.yaml: 2 mm in all directions
 // Beyond it eta^2 of 3 makers and 49 patients differs from 0 with p < 0.05: F(2, 46) = 3.20 gives
@@ -38,10 +41,6 @@ CsvTable ReadTable(const std::filesystem::path& path) {
   auto table = ParseCsv(text.str(), path.string());
   EXPECT_TRUE(table.has_value()) << (table ? "" : table.error().message);
   return table ? std::move(*table) : CsvTable{};
-}
-
-int Shell(const std::string& command) {
-  return std::system(command.c_str());  // NOLINT(concurrency-mt-unsafe): one thread
 }
 
 // [p] by feature: the share of variance that lies between the parts.
@@ -75,12 +74,10 @@ class SarcomaStudy : public ::testing::Test {
   static void SetUpTestSuite() {
     if (!std::filesystem::exists(Shared(kData))) return;
     scratch_ = std::make_unique<ScratchFolder>();
-    const std::string folder = CONSILIUM_SOURCE_DIR "/deploy/studies/sts-mr";
-    const std::string cases = (scratch_->path() / "cases.csv").string();
-    ASSERT_EQ(Shell(folder + "/prepare.sh " + Shared(kData) + " >" + cases), 0);
-    ASSERT_EQ(Shell(CONSILIUM_EXTRACT_BINARY " " + cases + " --settings " + folder +
-                    "/params.yaml --out " + scratch_->path().string() + "/features"),
-              0);
+    const auto bin = std::filesystem::path(CONSILIUM_EXTRACT_BINARY).parent_path().string();
+    const auto ran = extraction::Shell(
+        *scratch_, "CONSILIUM_BIN='" + bin + "' " + kFolder + "/run.sh '" + Shared(kData) + "' .");
+    ASSERT_EQ(ran.exit_code, 0) << ran.said;
     table_ = std::make_unique<CsvTable>(ReadTable(scratch_->path() / "features/features.csv"));
     auto outcome = RunShippedStudy("sts-mr", kSites, (scratch_->path() / "features").string());
     ASSERT_TRUE(outcome.has_value()) << outcome.error().message;
@@ -130,6 +127,30 @@ class SarcomaStudy : public ::testing::Test {
 std::unique_ptr<ScratchFolder> SarcomaStudy::scratch_;
 std::unique_ptr<CsvTable> SarcomaStudy::table_;
 std::unique_ptr<study::Results> SarcomaStudy::results_;
+
+TEST_F(SarcomaStudy, EveryCenterReproducesThePhantomAndTheReportIsThatOfOneProcess) {
+  for (const std::string& site : kSites) {
+    EXPECT_NE(scratch_->Read("network/sites/" + site + "/agent.log")
+                  .find("293 features of the digital phantom are reproduced"),
+              std::string::npos)
+        << site;
+  }
+  EXPECT_EQ(scratch_->Read("network/report/report.json"), coordinator::ReportJson(*results_));
+}
+
+TEST_F(SarcomaStudy, NamesItsParameterFileWordForWordAndThisEnginesPhantom) {
+  const std::string path = kFolder + "/study.yaml";
+  const auto text = disk::ReadFile(path), settings = disk::ReadFile(kFolder + "/params.yaml");
+  ASSERT_TRUE(text.has_value() && settings.has_value());
+  const auto study = study::ParseStudy(*text, path);
+  ASSERT_TRUE(study.has_value()) << study.error().message;
+  ASSERT_TRUE(study->extraction.has_value());
+  EXPECT_EQ(study->extraction->settings, *settings);
+  const auto printed =
+      extraction::Extract(*scratch_, {"phantom", "--settings", kFolder + "/params.yaml"});
+  EXPECT_EQ(printed.exit_code, 0) << printed.said;
+  EXPECT_TRUE(text->ends_with(printed.said)) << "write what consilium-extract phantom prints";
+}
 
 TEST_F(SarcomaStudy, EveryPatientHasEveryFeature) {
   ASSERT_EQ(table_->row_count(), 51U);
