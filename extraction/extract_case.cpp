@@ -267,6 +267,12 @@ void AddPerturbed(const LoadedCase& loaded, const Region& region, const CaseKey&
   }
 }
 
+// ".nii"; nothing of a folder, whose name says nothing.
+std::string EndingOf(const fs::path& path) {
+  std::error_code none;
+  return fs::is_directory(path, none) ? "" : path.extension().string();
+}
+
 }  // namespace
 
 Result<CaseKey> KeyOf(const Case& one, const Settings& settings) {
@@ -274,8 +280,9 @@ Result<CaseKey> KeyOf(const Case& one, const Settings& settings) {
   CONSILIUM_TRY(image);
   const auto mask = DigestOf(one.mask, "mask");
   CONSILIUM_TRY(mask);
-  std::string text = fmt::format("{}\n{}\n{}\n{}\n{}\n", engine::kVersion, Hex(settings.digest),
-                                 Hex(*image), Hex(*mask), one.series);
+  std::string text =
+      fmt::format("{}\n{}\n{}{}\n{}{}\n{}\n", engine::kVersion, Hex(settings.digest), Hex(*image),
+                  EndingOf(one.image), Hex(*mask), EndingOf(one.mask), one.series);
   for (const auto* choice : {&one.labels, &one.rois}) {
     for (const auto& region : *choice) text += region + ";";
     text += "\n";

@@ -11,7 +11,8 @@
 namespace consilium::extraction {
 
 // What an outcome is made of: the digests of the bytes of image and mask (of a folder: of all its
-// files, in the order of their names), and of those with engine, settings and regions.
+// files, in the order of their names), and of those with engine, settings, regions, and the endings
+// of the names: a file is read by its ending, and packed bytes under .nii are none.
 struct CaseKey {
   Digest image, mask;
   Digest key;  // what the outcome is kept under

@@ -8,19 +8,37 @@
 namespace consilium::extraction {
 namespace {
 
-TEST(CaseKey, ChangesWithTheVoxelsWhereverTheyAre) {
-  const testing_support::ScratchFolder folder;
-  folder.Write("mask.nii", "m");
-  const auto settings = ReadSettings("setting: {}\n", "s.yaml");
-  ASSERT_TRUE(settings.has_value());
-  const auto key = [&](const char* image) {
+class CaseKeys : public ::testing::Test {
+ protected:
+  CaseKeys() { folder.Write("mask.nii", "m"); }
+  Digest key(const std::string& image, const std::string& mask = "mask.nii") {
     Case one;
     one.image = folder.path() / image;
-    one.mask = folder.path() / "mask.nii";
+    one.mask = folder.path() / mask;
+    const auto settings = ReadSettings("setting: {}\n", "s.yaml");
     const auto found = KeyOf(one, *settings);
     EXPECT_TRUE(found.has_value()) << (found ? "" : found.error().message);
     return found ? found->key : Digest{};
-  };
+  }
+  testing_support::ScratchFolder folder;
+};
+
+// A batch must not take for a file what it knows of the same bytes under a name that reads well.
+TEST_F(CaseKeys, AreOfBytesAndTheEndingThatSaysHowTheyAreRead) {
+  for (const char* name : {"a.nii", "b.nii", "a.nii.gz", "a", "a.bin"}) folder.Write(name, "same");
+  EXPECT_EQ(key("a.nii"), key("b.nii"));
+  for (const char* other : {"a.nii.gz", "a", "a.bin"}) {
+    EXPECT_NE(key("a.nii"), key(other)) << other;
+    EXPECT_NE(key("a.nii", "b.nii"), key("a.nii", other)) << other;
+  }
+  for (const char* scan : {"scan.1", "scan.2"}) {
+    std::filesystem::create_directory(folder.path() / scan);
+    folder.Write(std::string(scan) + "/slice", "same");
+  }
+  EXPECT_EQ(key("scan.1"), key("scan.2"));
+}
+
+TEST_F(CaseKeys, ChangeWithTheVoxelsWhereverTheyAre) {
   for (const auto& [image, header, voxels] :
        {std::tuple{"a.mhd", "NDims = 3\nElementDataFile = a.raw\n", "a.raw"},
         std::tuple{"b.nhdr", "NRRD0004\ntype: short\ndata file: b.zraw\n", "b.zraw"},
