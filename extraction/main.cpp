@@ -60,7 +60,7 @@ constexpr const char* kAbout =
     "PyRadiomics parameter file as it is, or one of ours (docs/formats/extraction.md).\n";
 
 struct Arguments {
-  std::string cases, settings, out, shard = "1/1";
+  std::string cases, settings, perturb, out, shard = "1/1";
   std::string compliance, sts_images;
   int jobs = 0;
   std::int64_t memory_mb = -1;
@@ -157,7 +157,13 @@ int ExtractAll(const Arguments& arguments) {
   const auto shard = ShardFromText(arguments.shard);
   if (!shard) return program::Tell(shard.error(), kUsage, arguments.json);
   // A wrong settings file is told before any process is started.
-  const auto settings_text = disk::ReadFile(arguments.settings);
+  auto settings_text = disk::ReadFile(arguments.settings);
+  if (settings_text && !arguments.perturb.empty()) {
+    const auto perturb = disk::ReadFile(arguments.perturb);
+    if (!perturb) return Told(arguments, perturb.error());
+    settings_text =
+        WithPerturbations(*settings_text, arguments.settings, *perturb, arguments.perturb);
+  }
   if (!settings_text) return Told(arguments, settings_text.error());
   const auto settings = ReadSettings(*settings_text, arguments.settings);
   if (!settings) return Told(arguments, settings.error());
@@ -167,7 +173,7 @@ int ExtractAll(const Arguments& arguments) {
 
   RunOptions options;
   options.cases = arguments.cases;
-  options.settings = arguments.settings;
+  options.settings = std::move(*settings_text);
   options.out = arguments.out;
   options.shard = *shard;
   options.processes = arguments.jobs > 0 ? arguments.jobs : CoreCount();
@@ -344,6 +350,9 @@ int Main(int argc, char** argv) {
   app.add_flag("--csv", arguments.csv, "With --describe: as a table");
   app.add_option("CASES", arguments.cases, "The list of cases");
   app.add_option("--settings", arguments.settings, "What to extract (YAML or JSON)");
+  app.add_option("--perturb", arguments.perturb,
+                 "With a PyRadiomics parameter file: how each region is perturbed, to see which "
+                 "features are stable");
   app.add_option("--out", arguments.out, "Folder of the tables; run again to go on in it");
   app.add_option("--jobs", arguments.jobs, "Processes (default: one a core)")
       ->check(CLI::Range(1, 1024));

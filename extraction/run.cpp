@@ -126,7 +126,7 @@ class Extraction {
   Result<Progress> Go(const std::function<bool()>& stopped) {
     PoolOptions pool;
     pool.command = options_.worker;
-    pool.command.insert(pool.command.end(), {"--settings", options_.settings.string()});
+    pool.command.insert(pool.command.end(), {"--settings", (options_.out / kSettings).string()});
     pool.processes = options_.processes;
     pool.memory_bytes = options_.memory_bytes;
     pool.request_seconds_max = options_.case_seconds_max;
@@ -215,8 +215,6 @@ Result<RunReport> Run(const RunOptions& options,
                       const std::function<bool()>& stopped) {
   const auto cases = disk::ReadFile(options.cases);
   CONSILIUM_TRY(cases);
-  const auto settings = disk::ReadFile(options.settings);
-  CONSILIUM_TRY(settings);
   const fs::path folder = fs::absolute(options.cases).parent_path();
   const auto list = ReadCaseList(*cases, options.cases.string(), folder);
   CONSILIUM_TRY(list);
@@ -226,11 +224,11 @@ Result<RunReport> Run(const RunOptions& options,
   auto journal = Journal::Open(options.out / kJournal);
   CONSILIUM_TRY(journal);
   CONSILIUM_TRY(disk::ReplaceFile(options.out / kCases, *cases));
-  CONSILIUM_TRY(disk::ReplaceFile(options.out / kSettings, *settings));
+  CONSILIUM_TRY(disk::ReplaceFile(options.out / kSettings, options.settings));
 
   RunFile run;
   run.engine = engine::kVersion;
-  run.settings = Hex(Sha256(*settings));
+  run.settings = Hex(Sha256(options.settings));
   run.cases = Hex(list->digest);
   run.shard = options.shard;
   run.folder = folder.string();

@@ -27,9 +27,9 @@ struct Shard {
 [[nodiscard]] Result<Shard> ShardFromText(std::string_view text);
 
 struct RunOptions {
-  std::filesystem::path cases;     // a list (case_list.h)
-  std::filesystem::path settings;  // settings.h
-  std::filesystem::path out;       // made if absent
+  std::filesystem::path cases;  // a list (case_list.h)
+  std::string settings;         // the text of a settings file (settings.h)
+  std::filesystem::path out;    // made if absent
   Shard shard;
   int processes = 1;
   std::uint64_t memory_bytes = 0;   // of each; 0: no limit

@@ -403,6 +403,20 @@ PerturbationChoice ReadPerturbations(const YamlValue& value) {
   return choice;
 }
 
+// A file as the value of a key: each line deeper by two spaces. The mark of a document's beginning
+// is nothing inside of one.
+std::string Indented(std::string_view text) {
+  std::string deeper;
+  while (!text.empty()) {
+    const std::size_t end = std::min(text.find('\n'), text.size());
+    std::string_view line = text.substr(0, end);
+    if (line.ends_with('\r')) line.remove_suffix(1);
+    if (line != "---") deeper += line.empty() ? "\n" : fmt::format("  {}\n", line);
+    text.remove_prefix(std::min(end + 1, text.size()));
+  }
+  return deeper;
+}
+
 bool IsParameterFile(const YamlValue& root) {
   for (const char* key : {"imageType", "featureClass", "setting", "voxelSetting"}) {
     if (root[key].present()) return true;
@@ -465,11 +479,34 @@ Result<Settings> ReadSettings(std::string_view text, const std::string& name) {
     settings.dialect = ReadIbsi(ibsi);
   } else if (pyradiomics.present()) {
     auto parameters = ReadParameters(pyradiomics);
+    if (!root["label"].present()) settings.label = parameters.settings.label;
     settings.notes = std::move(parameters.notes);
     settings.dialect = std::move(parameters.settings);
   }
   if (!document->problems().empty()) return tl::unexpected(Combine(document->problems()));
   return settings;
+}
+
+Result<std::string> WithPerturbations(std::string_view parameters, const std::string& name,
+                                      std::string_view perturb, const std::string& perturb_name) {
+  const auto plain = ReadSettings(parameters, name);
+  CONSILIUM_TRY(plain);
+  const auto document = ParseStrictYaml(parameters, name);
+  if (!document || !IsParameterFile(document->root()))
+    return Fail(ErrorCode::kInvalidArgument,
+                fmt::format("{}: is no PyRadiomics parameter file; write what {} says under its "
+                            "key 'perturb'",
+                            name, perturb_name));
+  const auto choice = ParseStrictYaml(perturb, perturb_name);
+  CONSILIUM_TRY(choice);
+  (void)ReadPerturbations(choice->root());
+  if (!choice->problems().empty()) return tl::unexpected(Combine(choice->problems()));
+
+  std::string text =
+      "format: 1\nperturb:\n" + Indented(perturb) + "pyradiomics:\n" + Indented(parameters);
+  const auto together = ReadSettings(text, fmt::format("{} with {}", name, perturb_name));
+  CONSILIUM_TRY(together);
+  return text;
 }
 
 }  // namespace consilium::extraction

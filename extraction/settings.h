@@ -76,4 +76,13 @@ struct Settings {
 // Errors: kInvalidArgument (every problem with its place), kResourceExhausted (beyond a limit).
 [[nodiscard]] Result<Settings> ReadSettings(std::string_view text, const std::string& name);
 
+// A PyRadiomics parameter file has no key for perturbations: one of our files that has both,
+// `parameters` under its key `pyradiomics` and `perturb` under `perturb`, each word for word. What
+// it gives without perturbations is what the parameter file gives. Errors: ReadSettings' of both
+// files; kInvalidArgument (`parameters` is one of our files, which has the key).
+[[nodiscard]] Result<std::string> WithPerturbations(std::string_view parameters,
+                                                    const std::string& name,
+                                                    std::string_view perturb,
+                                                    const std::string& perturb_name);
+
 }  // namespace consilium::extraction

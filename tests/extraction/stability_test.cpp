@@ -207,6 +207,49 @@ TEST(StabilityOfAProgram, PerturbationsRepeatBitByBitAndFollowTheSeed) {
   }
 }
 
+TEST(StabilityOfAProgram, AFileOfPerturbationsStandsBesideAParameterFile) {
+  const ScratchFolder folder;
+  WriteCases(folder, kGrid, 3);
+  folder.Write("params.yaml",
+               "# PyRadiomics'\nfeatureClass: {firstorder: [Mean, Variance], shape: [MeshVolume]}\n"
+               "setting: {binWidth: 10}\n");
+  folder.Write("perturb.yaml", "noise: 1\nvolume: [-0.1, 0.1]\n");
+  Done(folder,
+       "run='consilium-extract cases.csv --settings params.yaml'\n"
+       "$run --out plain\n"
+       "$run --perturb perturb.yaml --out whole\n"
+       // What the folder keeps is the same settings in one file.
+       "consilium-extract cases.csv --settings whole/settings.yaml --out again\n"
+       "for i in 1 2; do $run --perturb perturb.yaml --shard $i/2 --out part$i; done\n"
+       "consilium-extract merge part1 part2 --out merged\n"
+       "for other in again merged; do\n"
+       "  for table in features perturbations stability; do\n"
+       "    cmp whole/$table.csv $other/$table.csv\n"
+       "  done\n"
+       "done\n"
+       "grep -q \"$(sha256sum <whole/settings.yaml | cut -d' ' -f1)\" whole/features.csv\n"
+       // Other perturbations are other settings: nothing is known.
+       "echo 'noise: 2' >perturb.yaml\n"
+       "$run --json --perturb perturb.yaml --out whole | grep '\"known\":0'\n");
+  const CsvTable plain = Table(folder, "plain/features.csv"),
+                 whole = Table(folder, "again/features.csv");
+  ASSERT_EQ(whole.row_count(), 3U);
+  EXPECT_EQ(Table(folder, "again/perturbations.csv").row_count(), 6U);
+  for (const std::string& column : plain.header()) {
+    for (std::size_t row = 0; row < 3; ++row) {
+      EXPECT_EQ(Cell(plain, row, column) == Cell(whole, row, column), column != "settings_sha256")
+          << column;
+    }
+  }
+  EXPECT_NE(
+      Done(folder,
+           "consilium-extract cases.csv --settings again/settings.yaml --perturb perturb.yaml "
+           "--out none\n",
+           3)
+          .find("is no PyRadiomics parameter file; write what perturb.yaml says under its key"),
+      std::string::npos);
+}
+
 TEST(StabilityOfAProgram, PublishedCasesArePerturbed) {
   const std::string data = "reference/radiomics/data/pyradiomics/";
   CONSILIUM_NEEDS_SHARED(data);

@@ -100,5 +100,58 @@ TEST(PerturbSettings, AreBoundedAndRefusedWithTheirPlace) {
   }
 }
 
+TEST(PerturbationFile, AndAParameterFileAreOneOfOurs) {
+  const std::string perturb = "# ours\nseed: 3\nnoise: 2\nrotation_deg:\n- -6\n- 6\n";
+  const std::string parameters =
+      "# theirs\nimageType:\n  LoG:\n    sigma:\n    - 2.5\n    - 3\n\nsetting:\n  binWidth: 7\n"
+      "  label: 3";
+  const auto plain = ReadSettings(parameters, "s.yaml");
+  ASSERT_TRUE(plain.has_value()) << plain.error().message;
+  std::string returns;
+  for (const char c : parameters) returns += c == '\n' ? "\r\n" : std::string(1, c);
+  std::set<std::string> texts;
+  for (const std::string& written : {parameters, returns, "---\n" + parameters + "\n",
+                                     std::string(R"({"imageType": {"LoG": {"sigma": [2.5, 3]}},
+ "setting": {"binWidth": 7, "label": 3}})")}) {
+    SCOPED_TRACE(written);
+    const auto text = WithPerturbations(written, "s.yaml", perturb, "p.yaml");
+    ASSERT_TRUE(text.has_value()) << text.error().message;
+    texts.insert(*text);
+    const auto both = ReadSettings(*text, "both.yaml");
+    ASSERT_TRUE(both.has_value()) << both.error().message;
+    EXPECT_EQ(both->perturb.seed, 3U);
+    EXPECT_EQ(PerturbationsOf(both->perturb).size(), 4U);
+    EXPECT_EQ(both->label, 3);
+    EXPECT_EQ(both->digest, Sha256(*text));
+    const auto& mine = std::get<engine::PyradiomicsSettings>(both->dialect);
+    const auto& theirs = std::get<engine::PyradiomicsSettings>(plain->dialect);
+    ASSERT_EQ(mine.images.size(), theirs.images.size());
+    EXPECT_EQ(mine.images[0].settings.bin_width, 7);
+    EXPECT_EQ(both->notes, plain->notes);
+  }
+  EXPECT_EQ(texts.size(), 2U);  // word for word: YAML as it is, JSON as it is
+  const auto defaults = WithPerturbations("{}", "s.yaml", perturb, "p.yaml");
+  ASSERT_TRUE(defaults.has_value()) << defaults.error().message;
+  EXPECT_TRUE(ReadSettings(*defaults, "both.yaml").has_value());
+}
+
+TEST(PerturbationFile, IsRefusedWithThePlaceInTheFileThatIsWrong) {
+  struct Wrong {
+    const char *parameters, *perturb, *message;
+  };
+  for (const auto& [parameters, perturb, message] :
+       {Wrong{"setting: {}", "noise: 2\nrotate: [5]\n", "p.yaml:2:1: "},
+        {"setting: {}", "perturb: {noise: 2}\n", "p.yaml:1:1: "},
+        {"setting: {}", "noise: 1", "p.yaml:1:1: "},
+        {"setting: {}", "", "p.yaml:1:1: "},
+        {"setting: {}", "{}", "p.yaml:1:1: "},
+        {"setting:\n  binWidht: 3", "noise: 2", "s.yaml:2:13: "},
+        {"format: 1\npyradiomics: {}\n", "noise: 2", "s.yaml: is no PyRadiomics parameter file"}}) {
+    const auto refused = WithPerturbations(parameters, "s.yaml", perturb, "p.yaml");
+    ASSERT_FALSE(refused.has_value()) << perturb;
+    EXPECT_EQ(refused.error().message.find(message), 0U) << refused.error().message;
+  }
+}
+
 }  // namespace
 }  // namespace consilium::extraction

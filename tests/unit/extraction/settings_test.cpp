@@ -19,6 +19,15 @@ TEST(Settings, AParameterFileIsTakenAsItIs) {
   EXPECT_TRUE(SameBitsEverywhere(*settings));
 }
 
+TEST(Settings, TheLabelOfAParameterFilesContentCountsWhereOursNamesNone) {
+  for (const auto& [ours, label] : {std::pair("", 3), std::pair("label: 5\n", 5)}) {
+    const auto settings = ReadSettings(
+        std::string(ours) + "format: 1\npyradiomics: {setting: {label: 3}}\n", "s.yaml");
+    ASSERT_TRUE(settings.has_value()) << settings.error().message;
+    EXPECT_EQ(settings->label, label);
+  }
+}
+
 TEST(Settings, OursHasStepsQualityAndADialect) {
   const auto settings = ReadSettings(R"(
 format: 1
