@@ -139,11 +139,29 @@ wait_for "the connection of four sites" connected 4
 lead audit fetch first --out /srv/lead/after
 cmp /srv/lead/audit/log.consilium /srv/lead/after/log.consilium || fail "the log differs after a restore"
 cmp /srv/lead/audit/report.json /srv/lead/after/report.json || fail "the report differs after a restore"
-sed -i 's/^name: first/name: second/' /srv/lead/first.yaml
-lead study submit /srv/lead/first.yaml --yes >/dev/null
+
+say "a study of images: each agent, as its service holds it, starts consilium-extract"
+printf 'imageType: {Original: {}}\nsetting: {binWidth: 10}\n' >/srv/research/params.yaml
+{ sed 's/^name: first/name: second/' /srv/lead/first.yaml
+  consilium-extract phantom --settings /srv/research/params.yaml; } >/srv/research/second.yaml
+# The tables as if consilium-extract had written them.
+engine="$(consilium-extract --version)" digest="$(sha256sum </srv/research/params.yaml | cut -d ' ' -f 1)"
+for site in "${sites[@]}"; do
+  table="/srv/research/$(sed -n 's/^radiomics: //p' "/srv/research/$site.yaml")"
+  comma=','
+  grep -q '^separator: ";"' "/srv/research/$site.yaml" && comma=';'
+  sed -i "1s/\$/${comma}engine${comma}settings_sha256/; 2,\$s/\$/$comma$engine$comma$digest/" "$table"
+done
+as consilium-site consilium-site check --study /srv/research/second.yaml | tee checked
+grep -q '^good *extraction .* are reproduced$' checked || fail "check does not reproduce the phantom"
+lead study submit /srv/research/second.yaml --yes >/dev/null
 wait_for "the study at Aalst" as consilium-site consilium-site studies second
 as consilium-site consilium-site approve second >/dev/null
 lead study watch second | tail -n 1
+for site in "${sites[@]}"; do
+  journalctl --no-pager -u "${unit[$site]}" | grep -o 'study second: .* features of the digital phantom are reproduced' ||
+    fail "$site did not reproduce the phantom"
+done
 
 say "backup and restore of a site"
 systemctl stop consilium-site
@@ -168,7 +186,7 @@ apt-get install -qq -y --reinstall /test/debs/consilium-site_*.deb >apt-again 2>
 [[ "$(systemctl is-active consilium-site)" == inactive ]] || fail "an upgrade started what was stopped"
 
 say "remove"
-apt-get remove -qq -y consilium-site consilium-coordinator consilium >apt-remove 2>&1
+apt-get remove -qq -y consilium-site consilium-coordinator consilium consilium-extract >apt-remove 2>&1
 for name in consilium-site consilium-coordinator; do
   [[ "$(systemctl is-active "$name")" != active ]] || fail "$name still runs"
   ! command -v "$name" || fail "$name is still there"
