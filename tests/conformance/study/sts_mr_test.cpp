@@ -15,6 +15,7 @@
 
 #include "coordinator/report_json.h"
 #include "disk/files.h"
+#include "site_agent/extractor.h"
 #include "study/study_file.h"
 #include "tests/conformance/study/pooled_combat.h"
 #include "tests/conformance/study/pooled_rows.h"
@@ -146,10 +147,9 @@ TEST_F(SarcomaStudy, NamesItsParameterFileWordForWordAndThisEnginesPhantom) {
   ASSERT_TRUE(study.has_value()) << study.error().message;
   ASSERT_TRUE(study->extraction.has_value());
   EXPECT_EQ(study->extraction->settings, *settings);
-  const auto printed =
-      extraction::Extract(*scratch_, {"phantom", "--settings", kFolder + "/params.yaml"});
-  EXPECT_EQ(printed.exit_code, 0) << printed.said;
-  EXPECT_TRUE(text->ends_with(printed.said)) << "write what consilium-extract phantom prints";
+  const auto reproduced =
+      site_agent::ReproducePhantom(*study->extraction, CONSILIUM_EXTRACT_BINARY);
+  EXPECT_TRUE(reproduced.has_value()) << reproduced.error().message;
 }
 
 TEST_F(SarcomaStudy, EveryPatientHasEveryFeature) {
