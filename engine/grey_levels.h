@@ -4,9 +4,11 @@
 // (fixed bin size Q3RU, fixed bin number K15C); PyRadiomics' edges: imageoperations.getBinEdges.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <optional>
 #include <span>
 #include <vector>
@@ -80,6 +82,39 @@ void ForEachStretch(std::span<const std::uint32_t> voxels, const Work& work) {
     while (last + 1 < voxels.size() && voxels[last + 1] < begin + kLength) ++last;
     work(begin, voxels[last] - begin + 1, voxels.subspan(first, last - first + 1));
     first = last + 1;
+  }
+}
+
+// Levels side by side in a register, or in some; their comparisons are 0 or all bits.
+inline constexpr std::size_t kLevelsAtOnce = 32;
+typedef std::uint16_t Levels
+    __attribute__((vector_size(kLevelsAtOnce * sizeof(std::uint16_t)), aligned(2)));
+
+// put[i] = what add(level, neighbour's level, put[i]) makes of the neighbours at `steps`, one after
+// another from 0 on, of `length` voxels from `levels` on: kLevelsAtOnce voxels at a time. Sums is
+// such a vector too. To be called by a function that is compiled for wider vectors
+// (engine/vector_clones.h).
+template <typename Sums, typename Number, typename Add>
+[[gnu::always_inline]] inline void OverNeighbours(const std::uint16_t* levels,
+                                                  std::span<const std::ptrdiff_t> steps,
+                                                  std::size_t length, Number* put, const Add& add) {
+  static_assert(sizeof(Sums) == kLevelsAtOnce * sizeof(Number));
+  for (std::size_t next = 0; next < length; next += kLevelsAtOnce) {
+    // The last ones: some once more, or of fewer than there is room for, a part.
+    const std::size_t count = std::min(kLevelsAtOnce, length), i = std::min(next, length - count);
+    Sums sums{};
+    for (const std::ptrdiff_t step : steps) {
+      Levels here{}, there{};
+      if (count == kLevelsAtOnce) {
+        std::memcpy(&here, levels + i, sizeof here);
+        std::memcpy(&there, levels + i + step, sizeof there);
+      } else {
+        std::memcpy(&here, levels + i, count * sizeof(std::uint16_t));
+        std::memcpy(&there, levels + i + step, count * sizeof(std::uint16_t));
+      }
+      add(here, there, sums);
+    }
+    std::memcpy(put + i, &sums, count * sizeof(Number));
   }
 }
 

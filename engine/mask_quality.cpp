@@ -130,9 +130,9 @@ std::vector<Finding> CheckRegion(const Image& image, const Mask& mask,
 
 std::optional<Finding> CheckLevels(const GreyLevels& levels) {
   constexpr int kUsefulLevelsMin = 8, kUsefulLevelsMax = 256;
-  std::vector<bool> seen(static_cast<std::size_t>(levels.count) + 1);
-  for (const std::uint16_t level : levels.levels) seen[level] = true;
-  const auto different = std::count(seen.begin(), seen.end(), true);
+  std::vector<std::uint8_t> seen(static_cast<std::size_t>(levels.count) + 1);
+  for (const std::uint16_t level : levels.levels) seen[level] = 1;
+  const auto different = std::count(seen.begin(), seen.end(), 1);
   if (different < kUsefulLevelsMin) {
     return Finding{Severity::kWarning, "few_levels",
                    fmt::format("the region has {} different grey levels, expected {} or more: "

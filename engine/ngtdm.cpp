@@ -10,13 +10,18 @@ namespace {
 
 constexpr double kCoarsest = 1e6;  // IBSI: where the sum of p s is 0
 
-CONSILIUM_VECTOR_CLONES("avx2")
-void AddLevels(const std::uint16_t* levels, std::size_t length, std::uint32_t* __restrict sums,
-               std::uint32_t* __restrict neighbours) {
-  for (std::size_t i = 0; i < length; ++i) {
-    sums[i] += levels[i];
-    neighbours[i] += levels[i] != 0;
-  }
+CONSILIUM_VECTOR_CLONES("arch=x86-64-v4", "avx2")
+void SumNeighbours(const std::uint16_t* levels, std::span<const std::ptrdiff_t> steps,
+                   std::size_t length, std::uint32_t* sums, std::uint16_t* neighbours) {
+  typedef std::uint32_t Sums __attribute__((vector_size(kLevelsAtOnce * sizeof(std::uint32_t))));
+  OverNeighbours<Sums>(
+      levels, steps, length, sums,
+      [](const Levels&, const Levels& other, Sums& sum)
+          __attribute__((always_inline)) { sum += __builtin_convertvector(other, Sums); });
+  OverNeighbours<Levels>(
+      levels, steps, length, neighbours,
+      [](const Levels&, const Levels& other, Levels& count)
+          __attribute__((always_inline)) { count += (other != 0) & 1; });
 }
 
 }  // namespace
@@ -35,24 +40,38 @@ void DifferenceCounts::Add(const DifferenceCounts& other) {
 DifferenceCounts CountDifferences(const LevelBox& levels, std::span<const std::ptrdiff_t> steps,
                                   int z) {
   const auto size = static_cast<std::size_t>(levels.level_count()) + 1;
-  DifferenceCounts counts{std::vector<std::uint64_t>(size), std::vector<double>(size)};
   const std::uint16_t* data = levels.data();
-  std::vector<std::uint32_t> sums, neighbours;
-  ForEachStretch(z < 0 ? levels.voxels() : levels.voxels(z),
-                 [&](std::size_t begin, std::size_t length, const auto& inside) {
-                   sums.assign(length, 0);
-                   neighbours.assign(length, 0);
-                   for (const std::ptrdiff_t step : steps)
-                     AddLevels(data + begin + step, length, sums.data(), neighbours.data());
-                   for (const std::uint32_t at : inside) {
-                     const std::uint32_t of = neighbours[at - begin];
-                     if (of == 0) continue;
-                     const std::uint16_t level = data[at];
-                     ++counts.n[level];
-                     counts.s[level] +=
-                         std::abs(level - static_cast<double>(sums[at - begin]) / of);
-                   }
-                 });
+  // By level and by number of neighbours: the sum of their differences from the level. Whole
+  // numbers are exact in any order, and divided once.
+  const std::size_t row = steps.size() + 1;
+  struct Differences {
+    std::uint64_t voxels = 0, sum = 0;
+  };
+  std::vector<Differences> differences(size * row);
+  std::vector<std::uint32_t> sums;
+  std::vector<std::uint16_t> neighbours;
+  ForEachStretch(
+      z < 0 ? levels.voxels() : levels.voxels(z),
+      [&](std::size_t begin, std::size_t length, const auto& inside) {
+        sums.resize(length);
+        neighbours.resize(length);
+        SumNeighbours(data + begin, steps, length, sums.data(), neighbours.data());
+        for (const std::uint32_t at : inside) {
+          const std::int64_t of = neighbours[at - begin], level = data[at];
+          auto& [voxels, sum] =
+              differences[static_cast<std::size_t>(level) * row + static_cast<std::size_t>(of)];
+          ++voxels;
+          sum += static_cast<std::uint64_t>(std::abs(level * of - sums[at - begin]));
+        }
+      });
+  DifferenceCounts counts{std::vector<std::uint64_t>(size), std::vector<double>(size)};
+  for (std::size_t level = 1; level < size; ++level) {
+    for (std::size_t of = 1; of < row; ++of) {  // without neighbours there is no difference
+      const auto& [voxels, sum] = differences[level * row + of];
+      counts.n[level] += voxels;
+      counts.s[level] += static_cast<double>(sum) / static_cast<double>(of);
+    }
+  }
   return counts;
 }
 

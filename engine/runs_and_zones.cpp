@@ -65,7 +65,7 @@ class Zones {
 
 // How many of its run come before each of `length` voxels, which are `step` or fewer; and whether
 // it is the last of a run of two or more. `earlier`: `before` a step back.
-CONSILIUM_VECTOR_CLONES("avx2")
+CONSILIUM_VECTOR_CLONES("arch=x86-64-v4", "avx2")
 void ExtendRuns(const std::uint16_t* levels, std::ptrdiff_t step, std::size_t length,
                 const std::uint16_t* __restrict earlier, std::uint16_t* __restrict before,
                 std::uint8_t* __restrict is_last) {
@@ -95,27 +95,38 @@ void ForEachFlag(const std::vector<std::uint8_t>& flags, std::size_t length, con
   }
 }
 
-// Adds 1 where the voxel at `step` is of the region and its level at most `reach` away.
-CONSILIUM_VECTOR_CLONES("avx2")
-void AddDependent(const std::uint16_t* levels, std::ptrdiff_t step, std::size_t length,
-                  std::uint16_t reach, std::uint16_t* __restrict dependent) {
-  const std::uint16_t* others = levels + step;
-  for (std::size_t i = 0; i < length; ++i) {
-    const std::uint16_t level = levels[i], other = others[i];
-    const auto apart = static_cast<std::uint16_t>(level > other ? level - other : other - level);
-    dependent[i] = static_cast<std::uint16_t>(
-        dependent[i] + static_cast<std::uint16_t>((other != 0) & (apart <= reach)));
+// Neighbours of the region whose levels are at most `reach` away.
+CONSILIUM_VECTOR_CLONES("arch=x86-64-v4", "avx2")
+void CountDependent(const std::uint16_t* levels, std::span<const std::ptrdiff_t> steps,
+                    std::size_t length, std::uint16_t reach, std::uint16_t* dependent) {
+  if (reach == 0) {
+    OverNeighbours<Levels>(
+        levels, steps, length, dependent,
+        [](const Levels& level, const Levels& other, Levels& count)
+            __attribute__((always_inline)) { count += (level == other) & 1; });
+    return;
   }
+  OverNeighbours<Levels>(
+      levels, steps, length, dependent,
+      [reach](const Levels& level, const Levels& other, Levels& count)
+          __attribute__((always_inline)) {
+            for (std::size_t k = 0; k < kLevelsAtOnce; ++k) {
+              const int apart = std::abs(level[k] - other[k]);
+              count[k] =
+                  static_cast<std::uint16_t>(count[k] + (other[k] != 0 && apart <= reach ? 1 : 0));
+            }
+          });
 }
 
-// Sets `bit` where the voxel a step back has the same level.
-CONSILIUM_VECTOR_CLONES("avx2")
-void MarkEqual(const std::uint16_t* levels, std::ptrdiff_t step, std::size_t length,
-               std::uint16_t bit, std::uint16_t* __restrict equal) {
-  const std::uint16_t* others = levels - step;
-  for (std::size_t i = 0; i < length; ++i) {
-    equal[i] = static_cast<std::uint16_t>(equal[i] | (levels[i] == others[i] ? bit : 0));
-  }
+// Bit d: the neighbour at steps[d] has the same level.
+CONSILIUM_VECTOR_CLONES("arch=x86-64-v4", "avx2")
+void MarkEqual(const std::uint16_t* levels, std::span<const std::ptrdiff_t> steps,
+               std::size_t length, std::uint16_t* equal) {
+  // Bits are shifted in, the last step's first.
+  OverNeighbours<Levels>(
+      levels, steps, length, equal,
+      [](const Levels& level, const Levels& other, Levels& bits)
+          __attribute__((always_inline)) { bits = bits * 2 + ((level == other) & 1); });
 }
 
 // [2^13] Of each set of neighbours that come before a voxel in memory (bit d: that against
@@ -266,25 +277,23 @@ ZoneCounts CountZones(const LevelBox& levels, int z,
   const std::uint16_t* data = levels.data();
   const auto voxels = VoxelsOf(levels, z);
   const auto directions = within_slices || z >= 0 ? Directions2d() : Directions3d();
-  std::array<std::uint32_t, 13> steps{};
-  for (std::size_t d = 0; d < directions.size(); ++d)
-    steps[d] = static_cast<std::uint32_t>(levels.Step(directions[d]));
+  std::vector<std::ptrdiff_t> steps, last_first;  // back
+  for (const Direction& direction : directions) steps.push_back(-levels.Step(direction));
+  last_first.assign(steps.rbegin(), steps.rend());
   const std::vector<std::uint16_t>& one_of_each = OneOfEachGroup();
   Zones zones(levels.padded_count());
   std::vector<std::uint16_t> equal;
   std::size_t v = 0;
   ForEachStretch(voxels, [&](std::size_t begin, std::size_t length, const auto& inside) {
-    equal.assign(length, 0);
-    for (std::size_t d = 0; d < directions.size(); ++d) {
-      MarkEqual(data + begin, static_cast<std::ptrdiff_t>(steps[d]), length,
-                static_cast<std::uint16_t>(1U << d), equal.data());
-    }
+    equal.resize(length);
+    MarkEqual(data + begin, last_first, length, equal.data());
     for (const std::uint32_t at : inside) {
       Zone zone;
       if (!border_distances.empty()) zone.distance = border_distances[v++];
       zones.Put(at, zone);
       for (unsigned ones = one_of_each[equal[at - begin]]; ones != 0; ones &= ones - 1)
-        zones.Join(at, at - steps[static_cast<std::size_t>(std::countr_zero(ones))]);
+        zones.Join(at, static_cast<std::uint32_t>(
+                           at + steps[static_cast<std::size_t>(std::countr_zero(ones))]));
     }
   });
   std::vector<SizeCounts::Item> sizes, distances;
@@ -307,10 +316,9 @@ SizeCounts DependenceCounts(const LevelBox& levels, std::span<const std::ptrdiff
   std::vector<std::uint16_t> dependent;
   const auto reach = static_cast<std::uint16_t>(std::min(alpha, kGreyLevelsMax));
   ForEachStretch(voxels, [&](std::size_t begin, std::size_t length, const auto& inside) {
-    dependent.assign(length, 1);
-    for (const std::ptrdiff_t step : steps)
-      AddDependent(data + begin, step, length, reach, dependent.data());
-    for (const std::uint32_t at : inside) ++table[data[at] * row + dependent[at - begin]];
+    dependent.resize(length);
+    CountDependent(data + begin, steps, length, reach, dependent.data());
+    for (const std::uint32_t at : inside) ++table[data[at] * row + dependent[at - begin] + 1U];
   });
   return {table, most, voxels.size()};
 }
