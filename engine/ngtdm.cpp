@@ -10,19 +10,50 @@ namespace {
 
 constexpr double kCoarsest = 1e6;  // IBSI: where the sum of p s is 0
 
+// Sums of the neighbours' levels, which fit into 16 bits, and how many neighbours there are.
 CONSILIUM_VECTOR_CLONES("arch=x86-64-v4", "avx2")
 void SumNeighbours(const std::uint16_t* levels, std::span<const std::ptrdiff_t> steps,
-                   std::size_t length, std::uint32_t* sums, std::uint16_t* neighbours) {
-  typedef std::uint32_t Sums __attribute__((vector_size(kLevelsAtOnce * sizeof(std::uint32_t))));
-  OverNeighbours<Sums>(
+                   std::size_t length, std::uint16_t* sums, std::uint16_t* neighbours) {
+  OverNeighbours<Levels>(
       levels, steps, length, sums,
-      [](const Levels&, const Levels& other, Sums& sum)
-          __attribute__((always_inline)) { sum += __builtin_convertvector(other, Sums); });
+      [](const Levels&, const Levels& other, Levels& sum)
+          __attribute__((always_inline)) { sum += other; });
   OverNeighbours<Levels>(
       levels, steps, length, neighbours,
       [](const Levels&, const Levels& other, Levels& count)
           __attribute__((always_inline)) { count += (other != 0) & 1; });
 }
+
+// The same of as many neighbours as there are: of so many at once that 16 bits are enough.
+class Neighbours {
+ public:
+  Neighbours(std::span<const std::ptrdiff_t> steps, int level_count)
+      : steps_(steps),
+        at_once_(static_cast<std::size_t>(kGreyLevelsMax / std::max(level_count, 1))) {}
+
+  void Take(const std::uint16_t* levels, std::size_t length) {
+    sums_.assign(length, 0);
+    counts_.assign(length, 0);
+    some_sums_.resize(length);
+    some_counts_.resize(length);
+    for (std::size_t first = 0; first < steps_.size(); first += at_once_) {
+      const auto some = steps_.subspan(first, std::min(at_once_, steps_.size() - first));
+      SumNeighbours(levels, some, length, some_sums_.data(), some_counts_.data());
+      for (std::size_t i = 0; i < length; ++i) {
+        sums_[i] += some_sums_[i];
+        counts_[i] += some_counts_[i];
+      }
+    }
+  }
+  [[nodiscard]] std::uint32_t sum(std::size_t i) const { return sums_[i]; }
+  [[nodiscard]] std::uint32_t count(std::size_t i) const { return counts_[i]; }
+
+ private:
+  std::span<const std::ptrdiff_t> steps_;
+  std::size_t at_once_;
+  std::vector<std::uint32_t> sums_, counts_;
+  std::vector<std::uint16_t> some_sums_, some_counts_;
+};
 
 }  // namespace
 
@@ -48,20 +79,17 @@ DifferenceCounts CountDifferences(const LevelBox& levels, std::span<const std::p
     std::uint64_t voxels = 0, sum = 0;
   };
   std::vector<Differences> differences(size * row);
-  std::vector<std::uint32_t> sums;
-  std::vector<std::uint16_t> neighbours;
+  Neighbours neighbours(steps, levels.level_count());
   ForEachStretch(
       z < 0 ? levels.voxels() : levels.voxels(z),
       [&](std::size_t begin, std::size_t length, const auto& inside) {
-        sums.resize(length);
-        neighbours.resize(length);
-        SumNeighbours(data + begin, steps, length, sums.data(), neighbours.data());
+        neighbours.Take(data + begin, length);
         for (const std::uint32_t at : inside) {
-          const std::int64_t of = neighbours[at - begin], level = data[at];
+          const std::int64_t of = neighbours.count(at - begin), level = data[at];
           auto& [voxels, sum] =
               differences[static_cast<std::size_t>(level) * row + static_cast<std::size_t>(of)];
           ++voxels;
-          sum += static_cast<std::uint64_t>(std::abs(level * of - sums[at - begin]));
+          sum += static_cast<std::uint64_t>(std::abs(level * of - neighbours.sum(at - begin)));
         }
       });
   DifferenceCounts counts{std::vector<std::uint64_t>(size), std::vector<double>(size)};
