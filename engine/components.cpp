@@ -1,7 +1,6 @@
 #include "engine/components.h"
 
 #include <algorithm>
-#include <cstring>
 #include <numeric>
 
 namespace consilium::engine {
@@ -23,17 +22,13 @@ Runs RunsOf(const Mask& mask, const Box& box) {
   for (int z = box.first[2]; z <= box.last[2]; ++z) {
     for (int y = box.first[1]; y <= box.last[1]; ++y) {
       all.row_begin.push_back(all.runs.size());
-      const std::uint8_t* row = &mask.inside[mask.grid.Index(0, y, z)];
-      for (int x = box.first[0]; x <= box.last[0];) {
-        const auto left = static_cast<std::size_t>(box.last[0] - x + 1);
-        const auto* first = static_cast<const std::uint8_t*>(std::memchr(row + x, 1, left));
-        if (first == nullptr) break;
-        const auto* end = static_cast<const std::uint8_t*>(
-            std::memchr(first, 0, static_cast<std::size_t>(row + box.last[0] + 1 - first)));
-        if (end == nullptr) end = row + box.last[0] + 1;
-        all.runs.push_back({static_cast<int>(first - row), static_cast<int>(end - row) - 1});
-        x = static_cast<int>(end - row);
-      }
+      const std::size_t row = mask.grid.Index(0, y, z);
+      ForEachRun(mask, row + static_cast<std::size_t>(box.first[0]),
+                 row + static_cast<std::size_t>(box.last[0]) + 1,
+                 [&](std::size_t first, std::size_t length) {
+                   const auto x = static_cast<int>(first - row);
+                   all.runs.push_back({x, x + static_cast<int>(length) - 1});
+                 });
     }
   }
   all.row_begin.push_back(all.runs.size());

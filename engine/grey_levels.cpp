@@ -5,7 +5,9 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdlib>
+#include <numeric>
 
+#include "engine/intensity.h"
 #include "engine/vector_clones.h"
 
 namespace consilium::engine {
@@ -73,10 +75,8 @@ Result<GreyLevels> Discretise(std::span<const double> intensities, const Discret
   using Method = Discretisation::Method;
   if (intensities.empty())
     return Fail(ErrorCode::kInvalidArgument, "a region without a voxel has no grey levels");
-  const auto [low, high] = std::minmax_element(intensities.begin(), intensities.end());
-  const double minimum = *low, maximum = *high;
-  if (!std::all_of(intensities.begin(), intensities.end(),
-                   [](double x) { return std::isfinite(x); })) {
+  const auto [minimum, maximum, finite] = RangeOf(intensities);
+  if (!finite) {
     return Fail(ErrorCode::kInvalidArgument,
                 "an intensity in the region is not a finite number; repair or resegment the image");
   }
@@ -144,12 +144,13 @@ Result<GreyLevels> Discretise(std::span<const double> intensities, const Discret
     const double step = lowest + width - lowest;
     if (!(step > 0)) return TooLarge(maximum);
     result.levels.resize(intensities.size());
-    if (!PutIntoBins(intensities, lowest, step, result.levels.data())) {
-      const auto edge = [&](double k) { return lowest + k * step; };
-      for (std::size_t i = 0; i < intensities.size(); ++i)
-        result.levels[i] = static_cast<std::uint16_t>(BinOf(intensities[i], step, edge) + 1);
-    }
-    result.count = *std::max_element(result.levels.begin(), result.levels.end());
+    const auto edge = [&](double k) { return lowest + k * step; };
+    const auto level_of = [&](double x) {
+      return static_cast<std::uint16_t>(BinOf(x, step, edge) + 1);
+    };
+    if (!PutIntoBins(intensities, lowest, step, result.levels.data()))
+      std::transform(intensities.begin(), intensities.end(), result.levels.begin(), level_of);
+    result.count = level_of(maximum);
     return result;
   }
   for (const double x : intensities) put(std::floor((x - lowest) / width) + 1);
@@ -213,21 +214,24 @@ LevelBox::LevelBox(const Mask& mask, const GreyLevels& levels, int border)
   const Grid inner{padded, {1, 1, 1}};
   strides_ = {1, padded[0], static_cast<std::ptrdiff_t>(padded[0]) * padded[1]};
   data_.assign(inner.voxel_count(), 0);
-  voxels_.reserve(levels.levels.size());
+  voxels_.resize(levels.levels.size());
   std::size_t next = 0;
   for (int z = 0; z < size_[2]; ++z) {
-    slice_begin_.push_back(voxels_.size());
+    slice_begin_.push_back(next);
     for (int y = 0; y < size_[1]; ++y) {
       const std::size_t row = mask.grid.Index(box.first[0], box.first[1] + y, box.first[2] + z);
       const std::size_t to = inner.Index(border, border + y, border + z);
-      for (std::size_t x = 0; x < static_cast<std::size_t>(size_[0]); ++x) {
-        if (mask.inside[row + x] == 0) continue;
-        data_[to + x] = levels.levels[next++];
-        voxels_.push_back(static_cast<std::uint32_t>(to + x));
-      }
+      ForEachRun(mask, row, row + static_cast<std::size_t>(size_[0]),
+                 [&](std::size_t first, std::size_t length) {
+                   const std::size_t at = to + first - row;
+                   std::copy_n(&levels.levels[next], length, &data_[at]);
+                   std::iota(&voxels_[next], &voxels_[next] + length,
+                             static_cast<std::uint32_t>(at));
+                   next += length;
+                 });
     }
   }
-  slice_begin_.push_back(voxels_.size());
+  slice_begin_.push_back(next);
 }
 
 std::span<const std::uint32_t> LevelBox::voxels(int z) const {

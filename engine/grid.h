@@ -8,6 +8,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <vector>
 
 namespace consilium::engine {
@@ -50,6 +51,25 @@ struct Mask {
   Grid grid;
   std::vector<std::uint8_t> inside;  // [voxel_count], 0 or 1
 };
+
+// Calls visit(first, length) for the voxels inside that lie side by side, from `begin` to `end` - 1
+// in memory.
+template <typename Visit>
+void ForEachRun(const Mask& mask, std::size_t begin, std::size_t end, const Visit& visit) {
+  const std::uint8_t* inside = mask.inside.data();
+  while (begin < end) {
+    const void* first = std::memchr(inside + begin, 1, end - begin);
+    if (first == nullptr) return;
+    begin = static_cast<std::size_t>(static_cast<const std::uint8_t*>(first) - inside);
+    const void* outside = std::memchr(first, 0, end - begin);
+    const std::size_t after =
+        outside == nullptr
+            ? end
+            : static_cast<std::size_t>(static_cast<const std::uint8_t*>(outside) - inside);
+    visit(begin, after - begin);
+    begin = after;
+  }
+}
 
 // The smallest box that holds a region; `last` belongs to it.
 struct Box {

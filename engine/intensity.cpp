@@ -49,25 +49,6 @@ template <typename Work>
   for (; i < size; ++i) work(i % kLanes, values[i], counts[i]);
 }
 
-struct Range {
-  double low = 0, high = 0;
-  bool finite = false;  // all values are
-};
-CONSILIUM_VECTOR_CLONES("avx512f", "avx2")
-Range RangeOf(std::span<const double> values) {
-  double low[kLanes], high[kLanes];
-  Sum zero;
-  std::fill_n(low, kLanes, values[0]);
-  std::fill_n(high, kLanes, values[0]);
-  ForEachLane({values, {}}, [&](std::size_t lane, double x, double) {
-    low[lane] = x < low[lane] ? x : low[lane];
-    high[lane] = x > high[lane] ? x : high[lane];
-    zero.lanes[lane] += x - x;
-  });
-  return {*std::min_element(low, low + kLanes), *std::max_element(high, high + kLanes),
-          zero.Total() == 0};
-}
-
 // Of the voxels from `low` to `high`: how many, and the sum of their values.
 struct Within {
   double voxels = 0, sum = 0;
@@ -109,7 +90,7 @@ Powers SumPowers(const Counted& of, double mean) {
 }
 
 // Each value once, where there are few: whole numbers, or a single one. Else nothing.
-CountTable TableOf(std::span<const double> values, const Range& range) {
+CountTable TableOf(std::span<const double> values, const IntensityRange& range) {
   constexpr double kTableMax = 65536;
   const double first = range.low;
   if (range.high == first) return {{first}, {static_cast<double>(values.size())}};
@@ -140,7 +121,7 @@ void PutIntoBins(const Counted& of, double low, double per_unit, std::int32_t* _
 // The values at ranks (n - 1) q, between two neighbours in proportion, for each of `q`. Bins tell
 // near which values they are, and these alone are sorted.
 template <std::size_t kCount>
-std::array<double, kCount> Percentiles(const Counted& of, double n, const Range& range,
+std::array<double, kCount> Percentiles(const Counted& of, double n, const IntensityRange& range,
                                        const std::array<double, kCount>& q) {
   const double width = range.high - range.low;
   const double per_unit =
@@ -191,7 +172,7 @@ std::array<double, kCount> Percentiles(const Counted& of, double n, const Range&
   return values;
 }
 
-IntensityFeatures StatisticsOf(const Counted& values, const Range& range) {
+IntensityFeatures StatisticsOf(const Counted& values, const IntensityRange& range) {
   IntensityFeatures f;
   const auto [n, sum] = SumWithin(values, range.low, range.high);
   const double mean = std::clamp(sum / n, range.low, range.high);
@@ -225,9 +206,24 @@ IntensityFeatures StatisticsOf(const Counted& values, const Range& range) {
 
 }  // namespace
 
+CONSILIUM_VECTOR_CLONES("avx512f", "avx2")
+IntensityRange RangeOf(std::span<const double> values) {
+  double low[kLanes], high[kLanes];
+  Sum zero;
+  std::fill_n(low, kLanes, values[0]);
+  std::fill_n(high, kLanes, values[0]);
+  ForEachLane({values, {}}, [&](std::size_t lane, double x, double) {
+    low[lane] = x < low[lane] ? x : low[lane];
+    high[lane] = x > high[lane] ? x : high[lane];
+    zero.lanes[lane] += x - x;
+  });
+  return {*std::min_element(low, low + kLanes), *std::max_element(high, high + kLanes),
+          zero.Total() == 0};
+}
+
 IntensityFeatures IntensityStatistics(std::span<const double> intensities) {
   if (intensities.empty()) return {};
-  const Range range = RangeOf(intensities);
+  const IntensityRange range = RangeOf(intensities);
   if (!range.finite) return {};
   const CountTable table = TableOf(intensities, range);
   return StatisticsOf(

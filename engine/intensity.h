@@ -48,6 +48,14 @@ struct IntensityFeatures : Averaged<IntensityFeatures> {
     visit(FeatureName{"root_mean_square", "5ZWQ", "RootMeanSquared"}, f.root_mean_square);
   }
 };
+// The least and the largest of intensities [n], n >= 1, and whether all are finite numbers; if not,
+// the others say nothing.
+struct IntensityRange {
+  double low = 0, high = 0;
+  bool finite = false;
+};
+[[nodiscard]] IntensityRange RangeOf(std::span<const double> intensities);
+
 // Kurtosis is the excess over the normal distribution's 3. A flat region: skewness and kurtosis 0.
 // All NaN without a voxel, or if one is not finite.
 [[nodiscard]] IntensityFeatures IntensityStatistics(std::span<const double> intensities);

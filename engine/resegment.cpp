@@ -46,14 +46,12 @@ Result<Mask> Resegment(const Image& image, const Mask& mask, const Resegmentatio
 }
 
 std::vector<double> IntensitiesOf(const Image& image, const Mask& mask) {
-  // Without branches: a voxel outside is overwritten by the next.
-  std::vector<double> values(mask.inside.size() + 1);
-  std::size_t count = 0;
-  for (std::size_t i = 0; i < image.values.size(); ++i) {
-    values[count] = image.values[i];
-    count += mask.inside[i];
-  }
-  values.resize(count);
+  std::vector<double> values;
+  values.reserve(static_cast<std::size_t>(std::count(mask.inside.begin(), mask.inside.end(), 1)));
+  ForEachRun(mask, 0, mask.inside.size(), [&](std::size_t first, std::size_t length) {
+    const auto from = image.values.begin() + static_cast<std::ptrdiff_t>(first);
+    values.insert(values.end(), from, from + static_cast<std::ptrdiff_t>(length));
+  });
   return values;
 }
 

@@ -188,7 +188,8 @@ SizeCounts RunCounts(const LevelBox& levels, const Direction& direction, int z) 
     }
     for (std::size_t at = voxels.front(), end = voxels.back() + 1U; at < end; at += step) {
       const std::size_t length = std::min(step, end - at);
-      is_last.assign(length + kFlags, 0);
+      is_last.resize(length + kFlags);
+      std::fill(is_last.end() - kFlags, is_last.end(), 0);
       ExtendRuns(data + at, static_cast<std::ptrdiff_t>(step), length, &before[at - step],
                  &before[at], is_last.data());
       ForEachFlag(is_last, length, [&](std::size_t i) { count(at + i); });
