@@ -42,10 +42,11 @@ GlcmFeatures FeaturesOfCounts(const Counts& counts) {
   std::vector<double> first(size), second(kSymmetric ? 0 : size), of_sum(2 * size),
       of_difference(size);
   double squares = 0, entropy = 0, maximum = 0, autocorrelation = 0;
-  for (int i = 1; i <= levels; ++i) {
-    for (int j = 1; j <= i; ++j) {
-      const auto n = counts.At(i, j), back = kSymmetric ? n : counts.At(j, i);
+  for (std::size_t row = 0; row < counts.levels().size(); ++row) {
+    for (std::size_t column = 0; column <= row; ++column) {
+      const auto n = counts.At(row, column), back = kSymmetric ? n : counts.At(column, row);
       if (n == 0 && back == 0) continue;
+      const int i = counts.levels()[row], j = counts.levels()[column];
       // Of (i, j) and of (j, i), which is the same pair on the diagonal.
       const double p = static_cast<double>(n) / total,
                    q = i == j ? 0 : static_cast<double>(back) / total, both = p + q;
@@ -126,21 +127,21 @@ GlcmFeatures FeaturesOfCounts(const Counts& counts) {
   return f;
 }
 
-// The levels that some pair begins with (or ends with, the other way round), and the square roots
-// of how many do.
+// The levels (by their place in levels()) that some pair begins with, or ends with, the other way
+// round, and the square roots of how many do.
 struct Present {
   template <typename At>
-  Present(int levels, const At& at) {
-    for (int i = 1; i <= levels; ++i) {
+  Present(std::size_t levels, const At& at) {
+    for (std::size_t a = 0; a < levels; ++a) {
       double sum = 0;
-      for (int j = 1; j <= levels; ++j) sum += static_cast<double>(at(i, j));
+      for (std::size_t b = 0; b < levels; ++b) sum += static_cast<double>(at(a, b));
       if (!(sum > 0)) continue;
-      level.push_back(i);
+      level.push_back(a);
       root.push_back(std::sqrt(sum));
     }
   }
   [[nodiscard]] Eigen::Index size() const { return static_cast<Eigen::Index>(level.size()); }
-  std::vector<int> level;
+  std::vector<std::size_t> level;
   std::vector<double> root;
 };
 
@@ -188,10 +189,10 @@ double EigenvalueAt(double rank, std::span<const double> diagonal,
 template <bool kSymmetric, typename Counts>
 double MaximalCorrelation(const Counts& counts) {
   if (counts.empty()) return kUndefined;
-  const int levels = counts.level_count();
-  const Present first(levels, [&](int i, int j) { return counts.At(i, j); });
+  const std::size_t levels = counts.levels().size();
+  const Present first(levels, [&](auto a, auto b) { return counts.At(a, b); });
   const Present second =
-      kSymmetric ? first : Present(levels, [&](int i, int j) { return counts.At(j, i); });
+      kSymmetric ? first : Present(levels, [&](auto a, auto b) { return counts.At(b, a); });
   if (first.size() < 2 || second.size() < 2) return 0;
   Eigen::MatrixXd scaled(first.size(), second.size());
   for (Eigen::Index j = 0; j < second.size(); ++j) {
@@ -221,17 +222,30 @@ double MaximalCorrelation(const Counts& counts) {
 
 CooccurrenceCounts::CooccurrenceCounts(const LevelBox& levels, const Direction& direction,
                                        int distance, int z)
-    : level_count_(levels.level_count()),
-      row_(static_cast<std::size_t>(level_count_) + 1),
-      counts_(row_ * row_) {
+    : level_count_(levels.level_count()) {
+  constexpr int kFew = 255;
+  const std::vector<std::uint32_t> sizes = levels.level_sizes(-1);
+  std::vector<std::size_t> place(sizes.size());  // of a level in the table
+  for (int level = 1; level <= level_count_; ++level) {
+    const auto at = static_cast<std::size_t>(level);
+    if (level_count_ > kFew && sizes[at] == 0) continue;
+    levels_.push_back(level);
+    place[at] = levels_.size();
+  }
+  const std::size_t row = levels_.size() + 1;
+  counts_.resize(row * row);
   const std::uint16_t* data = levels.data();
   const std::ptrdiff_t step = distance * levels.Step(direction);
+  const auto voxels = z < 0 ? levels.voxels() : levels.voxels(z);
   // Pairs with a voxel outside the region land in column 0.
-  for (const std::uint32_t at : z < 0 ? levels.voxels() : levels.voxels(z))
-    ++counts_[data[at] * row_ + data[at + step]];
-  for (std::size_t i = 1; i < row_; ++i) {
-    counts_[i * row_] = 0;
-    for (std::size_t j = 1; j < row_; ++j) pairs_ += counts_[i * row_ + j];
+  if (level_count_ <= kFew) {
+    for (const std::uint32_t at : voxels) ++counts_[data[at] * row + data[at + step]];
+  } else {
+    for (const std::uint32_t at : voxels) ++counts_[place[data[at]] * row + place[data[at + step]]];
+  }
+  for (std::size_t i = 1; i < row; ++i) {
+    counts_[i * row] = 0;
+    for (std::size_t j = 1; j < row; ++j) pairs_ += counts_[i * row + j];
   }
 }
 
@@ -241,11 +255,14 @@ void CooccurrenceCounts::Add(const CooccurrenceCounts& other) {
 }
 
 void WeightedCooccurrence::Add(const CooccurrenceCounts& counts, double weight, bool symmetric) {
-  for (int i = 1; i <= level_count_; ++i) {
-    for (int j = 1; j <= level_count_; ++j) {
-      const auto n = static_cast<double>(symmetric ? counts.At(i, j) : counts.OneWay(i, j));
-      n_[static_cast<std::size_t>(i) * RowOf(level_count_) + static_cast<std::size_t>(j)] +=
-          weight * n;
+  level_count_ = counts.level_count();
+  levels_ = counts.levels();
+  const std::size_t size = levels_.size();
+  n_.resize(size * size);
+  for (std::size_t a = 0; a < size; ++a) {
+    for (std::size_t b = 0; b < size; ++b) {
+      const auto n = static_cast<double>(symmetric ? counts.At(a, b) : counts.OneWay(a, b));
+      n_[a * size + b] += weight * n;
       total_ += weight * n;
     }
   }

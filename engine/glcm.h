@@ -23,46 +23,46 @@ class CooccurrenceCounts {
   CooccurrenceCounts(const LevelBox& levels, const Direction& direction, int distance, int z = -1);
 
   [[nodiscard]] int level_count() const { return level_count_; }
-  // n(i, j) = n(j, i); i, j in 1..level_count.
-  [[nodiscard]] std::uint64_t At(int i, int j) const {
-    return std::uint64_t{OneWay(i, j)} + OneWay(j, i);
+  // Ascending: those that are counted. Of few levels all, of many only those that the region has:
+  // a table of 5,000 levels a side would be nearly empty.
+  [[nodiscard]] const std::vector<int>& levels() const { return levels_; }
+  // n(i, j) = n(j, i) of i = levels()[a], j = levels()[b].
+  [[nodiscard]] std::uint64_t At(std::size_t a, std::size_t b) const {
+    return std::uint64_t{OneWay(a, b)} + OneWay(b, a);
   }
   // Pairs that begin with i and end with j.
-  [[nodiscard]] std::uint32_t OneWay(int i, int j) const {
-    return counts_[static_cast<std::size_t>(i) * row_ + static_cast<std::size_t>(j)];
+  [[nodiscard]] std::uint32_t OneWay(std::size_t a, std::size_t b) const {
+    return counts_[(a + 1) * (levels_.size() + 1) + b + 1];
   }
   [[nodiscard]] std::uint64_t total() const { return 2 * pairs_; }
   [[nodiscard]] bool empty() const { return pairs_ == 0; }
+  // `other` is of the same levels.
   void Add(const CooccurrenceCounts& other);
 
  private:
   int level_count_ = 0;
-  std::size_t row_ = 0;                // level_count + 1: row and column 0 are never read
-  std::vector<std::uint32_t> counts_;  // one way round
+  std::vector<int> levels_;
+  // [levels + 1 x levels + 1] One way round; row and column 0 (outside the region) are never read.
+  std::vector<std::uint32_t> counts_;
   std::uint64_t pairs_ = 0;
 };
 
 // Counts of several directions, each with a weight, and symmetric or one way round.
 class WeightedCooccurrence {
  public:
-  explicit WeightedCooccurrence(int level_count = 0)
-      : level_count_(level_count), n_(RowOf(level_count) * RowOf(level_count)) {}
-  // weight >= 0. `counts` has as many levels.
+  // weight >= 0. All `counts` are of the same levels.
   void Add(const CooccurrenceCounts& counts, double weight, bool symmetric);
 
   [[nodiscard]] int level_count() const { return level_count_; }
-  [[nodiscard]] double At(int i, int j) const {
-    return n_[static_cast<std::size_t>(i) * RowOf(level_count_) + static_cast<std::size_t>(j)];
-  }
+  [[nodiscard]] const std::vector<int>& levels() const { return levels_; }
+  [[nodiscard]] double At(std::size_t a, std::size_t b) const { return n_[a * levels_.size() + b]; }
   [[nodiscard]] double total() const { return total_; }
   [[nodiscard]] bool empty() const { return !(total_ > 0); }
 
  private:
-  [[nodiscard]] static std::size_t RowOf(int levels) {
-    return static_cast<std::size_t>(levels) + 1;
-  }
   int level_count_ = 0;
-  std::vector<double> n_;  // row and column 0 are 0
+  std::vector<int> levels_;
+  std::vector<double> n_;  // [levels x levels]
   double total_ = 0;
 };
 

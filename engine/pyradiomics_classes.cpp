@@ -179,14 +179,14 @@ Result<PyradiomicsValues> PyradiomicsImageClasses::Glcm() const {
       if (settings_.symmetrical_glcm) {
         mean.Add(OfMatrix(counts, flat));
       } else {
-        WeightedCooccurrence one_way(levels_.count);
+        WeightedCooccurrence one_way;
         one_way.Add(counts, 1, false);
         mean.Add(OfMatrix(one_way, flat));
       }
     }
     f = mean.Take();
   } else {
-    WeightedCooccurrence sum(levels_.count);
+    WeightedCooccurrence sum;
     for (const Direction& direction : directions) {
       const double length = LengthOf(direction);
       sum.Add(CooccurrenceCounts(box_, direction, 1), Exp(-length * length),

@@ -21,34 +21,36 @@ SizeFeatures AggregateSizes(const std::vector<std::vector<SizeCounts>>& counts, 
   return AggregateFeatures(counts, how, [](const SizeCounts& one) { return FeaturesOf(one); });
 }
 
-struct Zone {
-  std::uint32_t size = 1, distance = std::numeric_limits<std::uint32_t>::max();
-};
-
-// Sets of voxels that belong together; each is named by its first voxel.
+// Sets of voxels that belong together; each is named by its first voxel, which keeps its size and,
+// if that is asked for, its least distance.
 class Zones {
  public:
-  explicit Zones(std::size_t count)
+  Zones(std::size_t count, bool with_distance)
       : parent_(std::make_unique_for_overwrite<std::uint32_t[]>(count)),
-        zone_(std::make_unique_for_overwrite<Zone[]>(count)) {}
+        size_(std::make_unique_for_overwrite<std::uint32_t[]>(count)),
+        distance_(with_distance ? std::make_unique_for_overwrite<std::uint32_t[]>(count)
+                                : nullptr) {}
 
   // A voxel, and then what it belongs to: `at` is the latest voxel.
-  void Put(std::uint32_t at, const Zone& zone) {
+  void Put(std::uint32_t at) {
     parent_[at] = at;
-    zone_[at] = zone;
+    size_[at] = 1;
+  }
+  void Put(std::uint32_t at, std::uint32_t distance) {
+    Put(at);
+    distance_[at] = distance;
   }
   void Join(std::uint32_t at, std::uint32_t other) {
-    const std::uint32_t a = First(at), b = First(other), first = std::min(a, b);
+    const std::uint32_t a = First(at), b = First(other), first = std::min(a, b),
+                        second = std::max(a, b);
     if (a == b) return;
-    const Zone joined = {zone_[a].size + zone_[b].size,
-                         std::min(zone_[a].distance, zone_[b].distance)};
-    parent_[std::max(a, b)] = first;
-    zone_[first] = joined;
+    parent_[second] = first;
+    size_[first] += size_[second];
+    if (distance_ != nullptr) distance_[first] = std::min(distance_[first], distance_[second]);
   }
-  // The zone that a voxel is the first of, or nothing.
-  [[nodiscard]] const Zone* BegunBy(std::uint32_t at) const {
-    return parent_[at] == at ? &zone_[at] : nullptr;
-  }
+  [[nodiscard]] bool Begins(std::uint32_t at) const { return parent_[at] == at; }
+  [[nodiscard]] std::uint32_t size(std::uint32_t first) const { return size_[first]; }
+  [[nodiscard]] std::uint32_t distance(std::uint32_t first) const { return distance_[first]; }
 
  private:
   [[nodiscard]] std::uint32_t First(std::uint32_t at) {
@@ -60,7 +62,7 @@ class Zones {
   }
 
   std::unique_ptr<std::uint32_t[]> parent_;  // of a voxel of a zone; no later one
-  std::unique_ptr<Zone[]> zone_;             // of a zone's first voxel
+  std::unique_ptr<std::uint32_t[]> size_, distance_;
 };
 
 // How many of its run come before each of `length` voxels, which are `step` or fewer; and whether
@@ -282,16 +284,19 @@ ZoneCounts CountZones(const LevelBox& levels, int z,
   for (const Direction& direction : directions) steps.push_back(-levels.Step(direction));
   last_first.assign(steps.rbegin(), steps.rend());
   const std::vector<std::uint16_t>& one_of_each = OneOfEachGroup();
-  Zones zones(levels.padded_count());
+  const bool with_distance = !border_distances.empty();
+  Zones zones(levels.padded_count(), with_distance);
   std::vector<std::uint16_t> equal;
   std::size_t v = 0;
   ForEachStretch(voxels, [&](std::size_t begin, std::size_t length, const auto& inside) {
     equal.resize(length);
     MarkEqual(data + begin, last_first, length, equal.data());
     for (const std::uint32_t at : inside) {
-      Zone zone;
-      if (!border_distances.empty()) zone.distance = border_distances[v++];
-      zones.Put(at, zone);
+      if (with_distance) {
+        zones.Put(at, border_distances[v++]);
+      } else {
+        zones.Put(at);
+      }
       for (unsigned ones = one_of_each[equal[at - begin]]; ones != 0; ones &= ones - 1)
         zones.Join(at, static_cast<std::uint32_t>(
                            at + steps[static_cast<std::size_t>(std::countr_zero(ones))]));
@@ -299,10 +304,9 @@ ZoneCounts CountZones(const LevelBox& levels, int z,
   });
   std::vector<SizeCounts::Item> sizes, distances;
   for (const std::uint32_t at : voxels) {
-    const Zone* zone = zones.BegunBy(at);
-    if (zone == nullptr) continue;
-    sizes.push_back({data[at], zone->size});
-    if (!border_distances.empty()) distances.push_back({data[at], zone->distance});
+    if (!zones.Begins(at)) continue;
+    sizes.push_back({data[at], zones.size(at)});
+    if (with_distance) distances.push_back({data[at], zones.distance(at)});
   }
   return {SizeCounts(std::move(sizes), voxels.size()),
           SizeCounts(std::move(distances), voxels.size())};

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <limits>
 #include <set>
 
@@ -272,7 +273,17 @@ std::optional<engine::IbsiFilter> ReadFilter(const YamlValue& item, const std::s
     engine::RieszFilter filter;
     std::array<double, 3> order{1, 0, 0};
     Take(options["order"], order);
-    for (std::size_t axis = 0; axis < 3; ++axis) filter.order[axis] = static_cast<int>(order[axis]);
+    for (std::size_t axis = 0; axis < 3; ++axis) {
+      constexpr double kOrderMax = 8;
+      if (order[axis] >= 0 && order[axis] <= kOrderMax && order[axis] == std::floor(order[axis])) {
+        filter.order[axis] = static_cast<int>(order[axis]);
+      } else {
+        options["order"].Problem(
+            fmt::format("{} is no order along {}, expected a whole number, 0 "
+                        "to {}",
+                        order[axis], "xyz"[axis], kOrderMax));
+      }
+    }
     if (options["simoncelli"].present()) {
       filter.of = ReadSimoncelli(options["simoncelli"]);
     } else {

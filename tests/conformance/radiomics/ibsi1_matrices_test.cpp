@@ -45,11 +45,12 @@ Rows RowsOf(const SizeCounts& counts) {
 
 Rows RowsOf(const CooccurrenceCounts& counts) {
   Rows rows;
-  for (int i = 1; i <= counts.level_count(); ++i) {
-    for (int j = 1; j <= counts.level_count(); ++j) {
-      if (counts.At(i, j) > 0) {
-        rows.push_back(
-            {static_cast<double>(i), static_cast<double>(j), static_cast<double>(counts.At(i, j))});
+  const std::vector<int>& levels = counts.levels();
+  for (std::size_t a = 0; a < levels.size(); ++a) {
+    for (std::size_t b = 0; b < levels.size(); ++b) {
+      if (counts.At(a, b) > 0) {
+        rows.push_back({static_cast<double>(levels[a]), static_cast<double>(levels[b]),
+                        static_cast<double>(counts.At(a, b))});
       }
     }
   }

@@ -70,11 +70,12 @@ Matrix MatricesOf(const ReferenceCase& one) {
   for (const Direction& d : Directions3d()) {
     const std::string angle = fmt::format("{} {} {}", d.z, d.y, d.x);
     const CooccurrenceCounts pairs(box, d, 1);
-    for (int i = 1; i <= box.level_count(); ++i) {
-      for (int j = 1; j <= box.level_count(); ++j) {
-        if (pairs.At(i, j) == 0) continue;
-        all[Key("glcm", i, j, angle)] =
-            static_cast<double>(pairs.At(i, j)) / static_cast<double>(pairs.total());
+    const std::vector<int>& levels = pairs.levels();
+    for (std::size_t a = 0; a < levels.size(); ++a) {
+      for (std::size_t b = 0; b < levels.size(); ++b) {
+        if (pairs.At(a, b) == 0) continue;
+        all[Key("glcm", levels[a], levels[b], angle)] =
+            static_cast<double>(pairs.At(a, b)) / static_cast<double>(pairs.total());
       }
     }
     put_sizes("glrlm", RunCounts(box, d), angle);

@@ -86,7 +86,7 @@ preprocessing:
   - standard_score: {wthin: region}
 ibsi:
   bins: {width: 20, count: 3}
-  images: [{meen: {}}, {mean: {boundary: mirrored}}]
+  images: [{meen: {}}, {mean: {boundary: mirrored}}, {riesz: {order: [1, 2e34, 0]}}]
 pyradiomics: {}
 )",
                                      "s.yaml");
@@ -94,7 +94,8 @@ pyradiomics: {}
   for (const char* part :
        {"s.yaml:4:5", "'n5' is no step (did you mean 'n4'?)", "unknown key 'wthin'",
         "either width or count", "'meen' is no image (did you mean 'mean'?)",
-        "found 'mirrored' (did you mean 'mirror'?)", "has one dialect"})
+        "found 'mirrored' (did you mean 'mirror'?)", "2e+34 is no order along y",
+        "has one dialect"})
     EXPECT_NE(settings.error().message.find(part), std::string::npos) << part << "\n"
                                                                       << settings.error().message;
 }
