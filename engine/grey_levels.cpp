@@ -75,8 +75,9 @@ Result<GreyLevels> Discretise(std::span<const double> intensities, const Discret
   using Method = Discretisation::Method;
   if (intensities.empty())
     return Fail(ErrorCode::kInvalidArgument, "a region without a voxel has no grey levels");
-  const auto [minimum, maximum, finite] = RangeOf(intensities);
-  if (!finite) {
+  const IntensityRange range = RangeOf(intensities);
+  const double minimum = range.low, maximum = range.high;
+  if (!range.finite) {
     return Fail(ErrorCode::kInvalidArgument,
                 "an intensity in the region is not a finite number; repair or resegment the image");
   }
