@@ -4,6 +4,6 @@
 namespace consilium::engine {
 
 // Raised when any feature of any image could come out otherwise.
-inline constexpr char kVersion[] = "consilium-engine 0.1.0";
+inline constexpr char kVersion[] = "consilium-engine 0.2.0";
 
 }  // namespace consilium::engine

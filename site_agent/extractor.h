@@ -13,7 +13,7 @@ namespace consilium::site_agent {
 // consilium-extract, installed with this program.
 [[nodiscard]] std::filesystem::path ExtractProgram();
 
-// The engine that `program` says it is, "consilium-engine 0.1.0". Errors: kNotFound (it cannot be
+// The engine that `program` says it is, "consilium-engine 0.2.0". Errors: kNotFound (it cannot be
 // started), kFailedPrecondition (it says anything else than a name and a version).
 [[nodiscard]] Result<std::string> EngineOf(const std::filesystem::path& program);
 
