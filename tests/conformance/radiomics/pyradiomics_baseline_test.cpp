@@ -70,11 +70,11 @@ Matrix MatricesOf(const ReferenceCase& one) {
   for (const Direction& d : Directions3d()) {
     const std::string angle = fmt::format("{} {} {}", d.z, d.y, d.x);
     const CooccurrenceCounts pairs(box, d, 1);
-    const std::vector<int>& levels = pairs.levels();
-    for (std::size_t a = 0; a < levels.size(); ++a) {
-      for (std::size_t b = 0; b < levels.size(); ++b) {
+    const std::vector<int>& there = pairs.levels();
+    for (std::size_t a = 0; a < there.size(); ++a) {
+      for (std::size_t b = 0; b < there.size(); ++b) {
         if (pairs.At(a, b) == 0) continue;
-        all[Key("glcm", levels[a], levels[b], angle)] =
+        all[Key("glcm", there[a], there[b], angle)] =
             static_cast<double>(pairs.At(a, b)) / static_cast<double>(pairs.total());
       }
     }
