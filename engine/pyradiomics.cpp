@@ -65,6 +65,7 @@ using VisitImage = std::function<Result<void>(const std::string& name, Image ima
 Result<void> VisitLaplacians(const std::vector<PyradiomicsSigma>& sigmas, const Image& image,
                              const Box& box, std::vector<std::string>& warnings,
                              const VisitImage& visit) {
+  const SingleImage single = InSinglePrecision(image);
   for (const PyradiomicsSigma& sigma : sigmas) {
     const std::string name = fmt::format("log-sigma-{}-mm-3D", NumberInName(sigma));
     bool large = true;
@@ -78,7 +79,7 @@ Result<void> VisitLaplacians(const std::vector<PyradiomicsSigma>& sigmas, const 
           fmt::join(image.grid.size, " x ")));
       continue;
     }
-    auto filtered = LaplacianOfGaussian(image, sigma.mm, box);
+    auto filtered = LaplacianOfGaussian(single, sigma.mm, box);
     CONSILIUM_TRY(filtered);
     CONSILIUM_TRY(visit(name, std::move(*filtered)));
   }
@@ -218,10 +219,10 @@ Result<PyradiomicsExtraction> PyradiomicsFeatures(const Image& image, const Mask
     Put("original", *shape_2d, *values, result.features);
   }
 
-  const Mask inside = Cut(region->intensity_mask, region->box);
   for (const PyradiomicsImageType& type : settings.images) {
     const auto take = [&](const std::string& name, Image one) -> Result<void> {
-      const auto of_image = PyradiomicsImageClasses::Of(std::move(one), inside, type.settings);
+      const auto of_image =
+          PyradiomicsImageClasses::Of(std::move(one), region->intensity_mask, type.settings);
       if (!of_image) return tl::unexpected(Within(name, of_image.error()));
       diagnostics.level_counts.push_back({name, of_image->levels().count});
       if (const auto warning = CheckLevels(of_image->levels()))

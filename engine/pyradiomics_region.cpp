@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <optional>
 #include <utility>
 
 #include "engine/intensity.h"
@@ -168,17 +169,18 @@ Result<PyradiomicsRegion> PreparePyradiomics(const Image& image, const Mask& mas
   diagnostics.voxel_count = diagnostics.resegmented_voxel_count = VoxelsOf(whole);
   diagnostics.volume_mm3 =
       static_cast<double>(diagnostics.voxel_count) * whole.grid.voxel_volume_mm3();
-  region.intensity_mask = whole;
+  std::optional<Mask> resegmented;
   if (!settings.resegment_range.empty()) {
-    auto resegmented = Resegmented(region.image(), whole, settings);
-    CONSILIUM_TRY(resegmented);
-    region.intensity_mask = std::move(*resegmented);
-    box = CheckedBox(region.intensity_mask, settings, " after resegmentation");
+    auto mask_in_range = Resegmented(region.image(), whole, settings);
+    CONSILIUM_TRY(mask_in_range);
+    resegmented = std::move(*mask_in_range);
+    box = CheckedBox(*resegmented, settings, " after resegmentation");
     CONSILIUM_TRY(box);
-    diagnostics.resegmented_voxel_count = VoxelsOf(region.intensity_mask);
+    diagnostics.resegmented_voxel_count = VoxelsOf(*resegmented);
   }
   region.box = *box;
-  region.shape_mask = Cut(settings.resegment_shape ? region.intensity_mask : whole, region.box);
+  region.intensity_mask = Cut(resegmented ? *resegmented : whole, region.box);
+  region.shape_mask = settings.resegment_shape ? region.intensity_mask : Cut(whole, region.box);
   const std::int64_t kept = VoxelsOf(region.shape_mask);
   if (!settings.resegment_shape && kept < diagnostics.voxel_count) {
     diagnostics.warnings.push_back(fmt::format(

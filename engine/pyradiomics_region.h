@@ -17,8 +17,8 @@ class PyradiomicsRegion {
   // The image: changed, or the one that PreparePyradiomics was given, which must live as long.
   [[nodiscard]] const Image& image() const { return changed_ ? *changed_ : *given_; }
   Mask shape_mask;      // of the classes shape and shape2D
-  Mask intensity_mask;  // of the others: resegmented
-  Box box;              // of intensity_mask
+  Mask intensity_mask;  // of the others: resegmented. Both are cut to
+  Box box;              // that of the intensities
 
  private:
   friend Result<PyradiomicsRegion> PreparePyradiomics(const Image&, const Mask&,

@@ -31,28 +31,27 @@ class Zones {
         distance_(with_distance ? std::make_unique_for_overwrite<std::uint32_t[]>(count)
                                 : nullptr) {}
 
-  // A voxel, and then what it belongs to: `at` is the latest voxel.
-  void Put(std::uint32_t at) {
+  // A voxel later than all others that begins a zone, or is of the zone that `first` begins.
+  void Begin(std::uint32_t at, std::uint32_t distance) {
     parent_[at] = at;
     size_[at] = 1;
+    if (distance_ != nullptr) distance_[at] = distance;
   }
-  void Put(std::uint32_t at, std::uint32_t distance) {
-    Put(at);
-    distance_[at] = distance;
+  void Add(std::uint32_t at, std::uint32_t first, std::uint32_t distance) {
+    parent_[at] = first;
+    ++size_[first];
+    if (distance_ != nullptr) distance_[first] = std::min(distance_[first], distance);
   }
-  void Join(std::uint32_t at, std::uint32_t other) {
-    const std::uint32_t a = First(at), b = First(other), first = std::min(a, b),
-                        second = std::max(a, b);
-    if (a == b) return;
+  // The first voxel of two zones that are one from now on, of their first voxels.
+  [[nodiscard]] std::uint32_t Join(std::uint32_t a, std::uint32_t b) {
+    if (a == b) return a;
+    const std::uint32_t first = std::min(a, b), second = std::max(a, b);
     parent_[second] = first;
     size_[first] += size_[second];
     if (distance_ != nullptr) distance_[first] = std::min(distance_[first], distance_[second]);
+    return first;
   }
-  [[nodiscard]] bool Begins(std::uint32_t at) const { return parent_[at] == at; }
-  [[nodiscard]] std::uint32_t size(std::uint32_t first) const { return size_[first]; }
-  [[nodiscard]] std::uint32_t distance(std::uint32_t first) const { return distance_[first]; }
-
- private:
+  // The first voxel of a voxel's zone.
   [[nodiscard]] std::uint32_t First(std::uint32_t at) {
     while (parent_[at] != at) {
       parent_[at] = parent_[parent_[at]];
@@ -60,7 +59,11 @@ class Zones {
     }
     return at;
   }
+  [[nodiscard]] bool Begins(std::uint32_t at) const { return parent_[at] == at; }
+  [[nodiscard]] std::uint32_t size(std::uint32_t first) const { return size_[first]; }
+  [[nodiscard]] std::uint32_t distance(std::uint32_t first) const { return distance_[first]; }
 
+ private:
   std::unique_ptr<std::uint32_t[]> parent_;  // of a voxel of a zone; no later one
   std::unique_ptr<std::uint32_t[]> size_, distance_;
 };
@@ -292,14 +295,19 @@ ZoneCounts CountZones(const LevelBox& levels, int z,
     equal.resize(length);
     MarkEqual(data + begin, last_first, length, equal.data());
     for (const std::uint32_t at : inside) {
-      if (with_distance) {
-        zones.Put(at, border_distances[v++]);
-      } else {
-        zones.Put(at);
+      const std::uint32_t distance = with_distance ? border_distances[v++] : 0;
+      unsigned ones = one_of_each[equal[at - begin]];
+      if (ones == 0) {
+        zones.Begin(at, distance);
+        continue;
       }
-      for (unsigned ones = one_of_each[equal[at - begin]]; ones != 0; ones &= ones - 1)
-        zones.Join(at, static_cast<std::uint32_t>(
-                           at + steps[static_cast<std::size_t>(std::countr_zero(ones))]));
+      const auto first_of_next = [&] {
+        const auto d = static_cast<std::size_t>(std::countr_zero(ones));
+        return zones.First(static_cast<std::uint32_t>(at + steps[d]));
+      };
+      std::uint32_t first = first_of_next();
+      while ((ones &= ones - 1) != 0) first = zones.Join(first, first_of_next());
+      zones.Add(at, first, distance);
     }
   });
   std::vector<SizeCounts::Item> sizes, distances;

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <span>
 #include <utility>
 #include <vector>
 
@@ -198,13 +199,10 @@ struct Part {
 };
 
 CONSILIUM_VECTOR_CLONES("avx512f", "avx2")
-void CopyRows(const double* __restrict from, std::size_t from_stride, std::size_t rows,
-              std::size_t columns, float* __restrict to, std::size_t to_stride) {
-  for (std::size_t r = 0; r < rows; ++r) {
-    for (std::size_t c = 0; c < columns; ++c)
-      to[r * to_stride + c] = static_cast<float>(from[r * from_stride + c]);
-  }
+void Round(std::span<const double> from, std::span<float> to) {
+  for (std::size_t i = 0; i < from.size(); ++i) to[i] = static_cast<float>(from[i]);
 }
+
 void CopyRows(const float* from, std::size_t from_stride, std::size_t rows, std::size_t columns,
               float* to, std::size_t to_stride) {
   for (std::size_t r = 0; r < rows; ++r)
@@ -314,7 +312,13 @@ struct Term {
 
 }  // namespace
 
-Result<Image> LaplacianOfGaussian(const Image& image, double sigma_mm, const Box& box) {
+SingleImage InSinglePrecision(const Image& image) {
+  SingleImage single{image.grid, std::vector<float>(image.values.size())};
+  Round(image.values, single.values);
+  return single;
+}
+
+Result<Image> LaplacianOfGaussian(const SingleImage& image, double sigma_mm, const Box& box) {
   if (!(sigma_mm > 0) || !std::isfinite(sigma_mm)) {
     return Fail(ErrorCode::kInvalidArgument, fmt::format("sigma = {} mm, must be > 0", sigma_mm));
   }
@@ -342,8 +346,8 @@ Result<Image> LaplacianOfGaussian(const Image& image, double sigma_mm, const Box
       second[axis].m[k] *= scale;
     }
   }
-  const View<const double> seen{&image.values[image.grid.Index(first[0], first[1], first[2])], size,
-                                StridesOf(image.grid)};
+  const View<const float> seen{&image.values[image.grid.Index(first[0], first[1], first[2])], size,
+                               StridesOf(image.grid)};
   // A term: the second derivative along one axis, smoothed along the two others in their order.
   // Planes that two terms begin with are read once.
   Part sum{kept};

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <numbers>
-#include <optional>
 #include <utility>
 
 #include "engine/filter/convolution.h"
@@ -30,20 +29,20 @@ void RoundToSingle(std::vector<double>& taps, bool coiflet) {
   }
 }
 
+// Takes a part's name and voxels.
+template <typename Number>
+using VisitPart = std::function<Result<void>(const std::string& name, PartIn<Number> part)>;
+
 // All combinations of low and high along the axes from `axis` on, in `out`.
 template <typename Number>
-Result<void> Decompose(SubBand band, const PartIn<Number>& part, std::size_t axis,
+Result<void> Decompose(const std::string& name, PartIn<Number> part, std::size_t axis,
                        const Kernel& low, const Kernel& high, const std::array<bool, 3>& along,
-                       const Ranges& out, const VisitSubBand& visit) {
-  if (axis == 3) {
-    band.image = ImageOf(part);
-    return visit(std::move(band));
-  }
-  if (!along[axis]) return Decompose(std::move(band), part, axis + 1, low, high, along, out, visit);
+                       const Ranges& out, const VisitPart<Number>& visit) {
+  while (axis < 3 && !along[axis]) ++axis;
+  if (axis == 3) return visit(name, std::move(part));
   for (const auto& [letter, kernel] : {std::pair("L", &low), std::pair("H", &high)}) {
-    CONSILIUM_TRY(Decompose({band.name + letter, {}, band.level},
-                            Convolved(part, axis, {*kernel}, kPeriodic, out[axis]), axis + 1, low,
-                            high, along, out, visit));
+    CONSILIUM_TRY(Decompose(name + letter, Convolved(part, axis, {*kernel}, kPeriodic, out[axis]),
+                            axis + 1, low, high, along, out, visit));
   }
   return {};
 }
@@ -85,23 +84,34 @@ Result<void> ForEachSubBandIn(const Image& image, const WaveletFilters& filters,
   for (int i = 0; i < count; ++i)
     outs.push_back(SeenBy(approximation, outs.back(), whole, kPeriodic));
   auto part = Taken<Number>(image, outs.back(), kPeriodic, whole);
-  std::optional<SubBand> last;  // that without an H
+  const auto visit_as_image = [&](const std::string& name, PartIn<Number> band, int level) {
+    SubBand sub_band{name, ImageOf(std::move(band)), level};
+    return visit(std::move(sub_band));  // the part is gone
+  };
+  std::string last_name;
+  PartIn<Number> last;  // that without an H
   for (int i = 1; i <= count; ++i) {
     outs.pop_back();
     if (i > levels.start_level) {
-      const auto but_the_last = [&](SubBand band) -> Result<void> {
-        if (band.name.find('H') != std::string::npos) return visit(std::move(band));
+      const VisitPart<Number> but_the_last = [&](const std::string& name,
+                                                 PartIn<Number> band) -> Result<void> {
+        if (name.find('H') != std::string::npos)
+          return visit_as_image(name, std::move(band), i - levels.start_level);
+        last_name = name;
         if (i == count) last = std::move(band);  // else it goes on as the next level
         return {};
       };
-      CONSILIUM_TRY(Decompose({"", {}, i - levels.start_level}, part, 0, low, high, levels.along,
-                              RangesOf(box), but_the_last));
+      if (i == count) {
+        CONSILIUM_TRY(Decompose("", std::move(part), 0, low, high, levels.along, RangesOf(box),
+                                but_the_last));
+        break;
+      }
+      CONSILIUM_TRY(Decompose("", part, 0, low, high, levels.along, RangesOf(box), but_the_last));
     }
-    if (i == count) break;
     for (std::size_t axis = 0; axis < 3; ++axis)
       part = Convolved(part, axis, approximation[axis], kPeriodic, outs.back()[axis]);
   }
-  return visit(std::move(*last));
+  return visit_as_image(last_name, std::move(last), levels.level);
 }
 
 }  // namespace

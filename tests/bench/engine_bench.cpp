@@ -191,7 +191,8 @@ void FilterOf(benchmark::State& state, const IbsiFilter& filter) {
 }
 void RecursiveLaplacian(benchmark::State& state, double sigma_mm) {
   const Box box = BoundingBoxOf(TheCase().mask);
-  Measure(state, [&] { return LaplacianOfGaussian(TheCase().image, sigma_mm, box); });
+  const SingleImage image = InSinglePrecision(TheCase().image);
+  Measure(state, [&] { return LaplacianOfGaussian(image, sigma_mm, box); });
 }
 void Wavelets(benchmark::State& state) {
   const Box box = BoundingBoxOf(TheCase().mask);

@@ -80,7 +80,7 @@ TEST(LaplacianOfGaussian, OfAGaussianIsTheAnalyticOne) {
         image.values.push_back(1000 * std::exp(-squared(x, y, z) / (2 * kWidth * kWidth)));
     }
   }
-  const auto filtered = LaplacianOfGaussian(image, kSigma, Whole(image.grid));
+  const auto filtered = LaplacianOfGaussian(InSinglePrecision(image), kSigma, Whole(image.grid));
   ASSERT_TRUE(filtered.has_value());
   const double both = kWidth * kWidth + kSigma * kSigma,
                height = 1000 * std::pow(kWidth * kWidth / both, 1.5);
@@ -96,8 +96,9 @@ TEST(LaplacianOfGaussian, OfAGaussianIsTheAnalyticOne) {
 TEST(LaplacianOfGaussian, OfABoxIsThatOfTheWholeImageThere) {
   const Region region = RandomRegion(4, {90, 30, 20}, 0.5, {1, 1, 3});
   const Box box{{40, 10, 5}, {52, 20, 12}, false};
-  const auto whole = LaplacianOfGaussian(region.image, 1, Whole(region.image.grid)),
-             part = LaplacianOfGaussian(region.image, 1, box);
+  const auto whole =
+                 LaplacianOfGaussian(InSinglePrecision(region.image), 1, Whole(region.image.grid)),
+             part = LaplacianOfGaussian(InSinglePrecision(region.image), 1, box);
   ASSERT_TRUE(whole && part);
   const Image expected = CutOut(*whole, box);
   for (std::size_t i = 0; i < expected.values.size(); ++i)
@@ -106,12 +107,12 @@ TEST(LaplacianOfGaussian, OfABoxIsThatOfTheWholeImageThere) {
 
 TEST(LaplacianOfGaussian, RefusesWhatItCannotFilter) {
   const Image thin{{{9, 9, 3}, {1, 1, 1}}, std::vector<double>(243)};
-  EXPECT_EQ(LaplacianOfGaussian(thin, 1, Whole(thin.grid)).error().code,
+  EXPECT_EQ(LaplacianOfGaussian(InSinglePrecision(thin), 1, Whole(thin.grid)).error().code,
             ErrorCode::kInvalidArgument);
   const Image good{{{9, 9, 9}, {1, 1, 1}}, std::vector<double>(729, 5)};
-  EXPECT_EQ(LaplacianOfGaussian(good, 0, Whole(good.grid)).error().code,
+  EXPECT_EQ(LaplacianOfGaussian(InSinglePrecision(good), 0, Whole(good.grid)).error().code,
             ErrorCode::kInvalidArgument);
-  const auto flat = LaplacianOfGaussian(good, 2, Whole(good.grid));
+  const auto flat = LaplacianOfGaussian(InSinglePrecision(good), 2, Whole(good.grid));
   for (const double value : flat->values) EXPECT_NEAR(value, 0, 1e-5);
 }
 
