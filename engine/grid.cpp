@@ -5,6 +5,13 @@
 
 namespace consilium::engine {
 
+std::size_t VoxelsIn(const Mask& mask) {
+  std::size_t voxels = 0;
+  ForEachRun(mask, 0, mask.inside.size(),
+             [&](std::size_t, std::size_t length) { voxels += length; });
+  return voxels;
+}
+
 Box BoundingBoxOf(const Mask& mask) {
   Box box;
   const auto width = static_cast<std::size_t>(mask.grid.size[0]);

@@ -71,6 +71,9 @@ void ForEachRun(const Mask& mask, std::size_t begin, std::size_t end, const Visi
   }
 }
 
+// How many voxels are inside.
+[[nodiscard]] std::size_t VoxelsIn(const Mask& mask);
+
 // The smallest box that holds a region; `last` belongs to it.
 struct Box {
   std::array<int, 3> first{}, last{};

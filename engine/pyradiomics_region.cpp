@@ -14,9 +14,7 @@
 namespace consilium::engine {
 namespace {
 
-std::int64_t VoxelsOf(const Mask& mask) {
-  return std::count(mask.inside.begin(), mask.inside.end(), 1);
-}
+std::int64_t VoxelsOf(const Mask& mask) { return static_cast<std::int64_t>(VoxelsIn(mask)); }
 
 // The deviation divides by n - 1, as ITK's does.
 Result<Image> Normalised(const Image& image, const PyradiomicsSettings& settings) {

@@ -47,7 +47,7 @@ Result<Mask> Resegment(const Image& image, const Mask& mask, const Resegmentatio
 
 std::vector<double> IntensitiesOf(const Image& image, const Mask& mask) {
   std::vector<double> values;
-  values.reserve(static_cast<std::size_t>(std::count(mask.inside.begin(), mask.inside.end(), 1)));
+  values.reserve(VoxelsIn(mask));
   ForEachRun(mask, 0, mask.inside.size(), [&](std::size_t first, std::size_t length) {
     const auto from = image.values.begin() + static_cast<std::ptrdiff_t>(first);
     values.insert(values.end(), from, from + static_cast<std::ptrdiff_t>(length));

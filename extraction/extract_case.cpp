@@ -201,8 +201,7 @@ Result<void> Take(const Image& image, const Mask& mask, const IbsiChoice& choice
   row.provenance.emplace_back("spacing_of_features_mm", Spaced(region->image.grid.spacing_mm));
   for (const auto& [name, of] : {std::pair{"voxels_of_shape", &region->morphological},
                                  std::pair{"voxels_of_intensities", &region->intensity}}) {
-    row.provenance.emplace_back(
-        name, std::to_string(std::count(of->inside.begin(), of->inside.end(), 1)));
+    row.provenance.emplace_back(name, std::to_string(engine::VoxelsIn(*of)));
   }
   return {};
 }
@@ -222,8 +221,7 @@ Result<RegionRow> RowOf(const LoadedCase& loaded, const Region& region, const Im
   }
   row.provenance = loaded.provenance;
   row.provenance.emplace_back("spacing_mm", Spaced(image.grid.spacing_mm));
-  row.provenance.emplace_back("voxels", std::to_string(std::count(region.mask.inside.begin(),
-                                                                  region.mask.inside.end(), 1)));
+  row.provenance.emplace_back("voxels", std::to_string(engine::VoxelsIn(region.mask)));
   CONSILIUM_TRY(
       std::visit([&](const auto& dialect) { return Take(image, region.mask, dialect, row); },
                  settings.dialect));

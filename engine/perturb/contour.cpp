@@ -82,7 +82,7 @@ Result<Mask> Resized(const Mask& mask, double fraction, Rng& rng) {
         ErrorCode::kInvalidArgument,
         fmt::format("a region resized by {}, must be > -1 and of a voxel or more", fraction));
   }
-  const auto now = static_cast<double>(std::count(mask.inside.begin(), mask.inside.end(), 1));
+  const auto now = static_cast<double>(VoxelsIn(mask));
   const double wanted = std::max(1.0, std::floor(now * (1 + fraction) + 0.5));
   if (wanted > static_cast<double>(mask.inside.size())) {
     return Fail(ErrorCode::kOutOfRange,

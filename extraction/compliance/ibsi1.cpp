@@ -54,7 +54,8 @@ class Diagnostics {
     Sizes("int_mask_dim", stage, intensity.grid.size);
     for (const auto& [name, mask] :
          {std::pair("int_mask", &intensity), std::pair("morph_mask", &morphological)}) {
-      const engine::LevelBox box(*mask, {std::vector<std::uint16_t>(mask->inside.size(), 1), 1});
+      const engine::LevelBox box(*mask,
+                                 {std::vector<std::uint16_t>(engine::VoxelsIn(*mask), 1), 1});
       Sizes(std::string(name) + "_bb_dim", stage, box.size());
       values_[fmt::format("{}_vox_count_{}", name, stage)] =
           static_cast<double>(box.voxels().size());
