@@ -85,8 +85,9 @@ void ForEachStretch(std::span<const std::uint32_t> voxels, const Work& work) {
   }
 }
 
-// Levels side by side in a register, or in some; their comparisons are 0 or all bits.
-inline constexpr std::size_t kLevelsAtOnce = 32;
+// Levels side by side in a register; their comparisons are 0 or all bits. (Wider ones than the
+// machine's would go through memory.)
+inline constexpr std::size_t kLevelsAtOnce = 16;
 typedef std::uint16_t Levels
     __attribute__((vector_size(kLevelsAtOnce * sizeof(std::uint16_t)), aligned(2)));
 

@@ -86,19 +86,20 @@ Recursion RecursionOf(double sigma, bool second_derivative) {
   return r;
 }
 
-// Eight lines at once, wherever they lie in memory.
-constexpr std::size_t kLanes = 8, kGroups = 2;
-typedef double Lanes __attribute__((vector_size(kLanes * sizeof(double)), aligned(sizeof(double))));
-typedef float Singles __attribute__((vector_size(kLanes * sizeof(float)), aligned(sizeof(float))));
-
-[[gnu::always_inline]] inline void Read(const float* from, Lanes& value) {
-  Singles single;
-  std::memcpy(&single, from, sizeof single);
-  value = __builtin_convertvector(single, Lanes);
-}
+// Lines side by side in registers as wide as the machine's: wider ones would go through memory.
+template <std::size_t kLanes>
+struct Register {
+  typedef double Lanes __attribute__((vector_size(kLanes * sizeof(double))));
+  typedef float Singles __attribute__((vector_size(kLanes * sizeof(float))));
+};
+constexpr std::size_t kGroups = 2;  // of such lines: sums of one need not wait for the other's
+constexpr std::size_t kWide = 8, kNarrow = 4;
+constexpr std::size_t kLines = kWide * kGroups;  // that are filtered at once
 
 // The last four inputs and outputs of a recursion, newest first.
+template <std::size_t kLanes>
 struct History {
+  using Lanes = typename Register<kLanes>::Lanes;
   Lanes in[4], out[4];
 
   // The line was `border` without end, and the recursion has settled: at `rest` times it.
@@ -127,54 +128,76 @@ struct History {
   }
 };
 
-constexpr std::size_t kLines = kLanes * kGroups;  // that are filtered at once
-
 // Voxels `first` to `last` - 1 of lines of `length` are kept.
 struct Kept {
   std::size_t length, first, last;
 };
 
-// kLines lines side by side: voxel i of `x` is at i * step_in, the k-th kept of `y` at k *
-// step_out. `forwards` has room for kept.last * kLines. Each lane does the same additions and
+// kLanes * kGroups lines side by side: voxel i of `x` is at i * step_in, the k-th kept of `y` at
+// k * step_out. `forwards` has room for kept.last * kLines. Each lane does the same additions and
 // products whatever the width of the machine's vectors, none fused.
-CONSILIUM_VECTOR_CLONES("avx512f", "avx2")
-void Filter(const Recursion& r, const Kept& kept, const float* x, std::size_t step_in,
-            double* forwards, float* y, std::size_t step_out) {
+template <std::size_t kLanes>
+[[gnu::always_inline]] inline void FilterSome(const Recursion& r, const Kept& kept, const float* x,
+                                              std::size_t step_in, double* forwards, float* y,
+                                              std::size_t step_out) {
+  using Lanes = typename Register<kLanes>::Lanes;
+  using Singles = typename Register<kLanes>::Singles;
+  constexpr std::size_t kSome = kLanes * kGroups;
   const double sum_d = 1 + r.d[0] + r.d[1] + r.d[2] + r.d[3];
   const std::array<double, 4> n = r.n, m = r.m, d = r.d;
-  History history[kGroups];
-  Lanes now, next;
+  History<kLanes> history[kGroups];
+  Singles single;
+  Lanes next;
   for (std::size_t g = 0; g < kGroups; ++g) {
-    Read(x + g * kLanes, now);
-    history[g].Begin(now, (n[0] + n[1] + n[2] + n[3]) / sum_d);
+    std::memcpy(&single, x + g * kLanes, sizeof single);
+    history[g].Begin(__builtin_convertvector(single, Lanes), (n[0] + n[1] + n[2] + n[3]) / sum_d);
   }
   for (std::size_t i = 0; i < kept.last; ++i) {
     for (std::size_t g = 0; g < kGroups; ++g) {
-      Read(x + i * step_in + g * kLanes, now);
-      history[g].PutIn(now);
+      std::memcpy(&single, x + i * step_in + g * kLanes, sizeof single);
+      history[g].PutIn(__builtin_convertvector(single, Lanes));
       history[g].Next(n, d, next);
       history[g].PutOut(next);
-      if (i >= kept.first) std::memcpy(forwards + i * kLines + g * kLanes, &next, sizeof next);
+      if (i >= kept.first) std::memcpy(forwards + i * kSome + g * kLanes, &next, sizeof next);
     }
   }
   for (std::size_t g = 0; g < kGroups; ++g) {
-    Read(x + (kept.length - 1) * step_in + g * kLanes, now);
-    history[g].Begin(now, (m[0] + m[1] + m[2] + m[3]) / sum_d);
+    std::memcpy(&single, x + (kept.length - 1) * step_in + g * kLanes, sizeof single);
+    history[g].Begin(__builtin_convertvector(single, Lanes), (m[0] + m[1] + m[2] + m[3]) / sum_d);
   }
   for (std::size_t i = kept.length; i-- > kept.first;) {
     for (std::size_t g = 0; g < kGroups; ++g) {
       history[g].Next(m, d, next);
       history[g].PutOut(next);
-      Read(x + i * step_in + g * kLanes, now);
-      history[g].PutIn(now);
+      std::memcpy(&single, x + i * step_in + g * kLanes, sizeof single);
+      history[g].PutIn(__builtin_convertvector(single, Lanes));
       if (i >= kept.last) continue;
       Lanes forward;
-      std::memcpy(&forward, forwards + i * kLines + g * kLanes, sizeof forward);
-      const Singles both = __builtin_convertvector(forward + next, Singles);
-      std::memcpy(y + (i - kept.first) * step_out + g * kLanes, &both, sizeof both);
+      std::memcpy(&forward, forwards + i * kSome + g * kLanes, sizeof forward);
+      single = __builtin_convertvector(forward + next, Singles);
+      std::memcpy(y + (i - kept.first) * step_out + g * kLanes, &single, sizeof single);
     }
   }
 }
+CONSILIUM_VECTOR_CLONES("avx512f")
+void FilterWide(const Recursion& r, const Kept& kept, const float* x, std::size_t step_in,
+                double* forwards, float* y, std::size_t step_out) {
+  FilterSome<kWide>(r, kept, x, step_in, forwards, y, step_out);
+}
+CONSILIUM_VECTOR_CLONES("avx2")
+void FilterNarrow(const Recursion& r, const Kept& kept, const float* x, std::size_t step_in,
+                  double* forwards, float* y, std::size_t step_out) {
+  FilterSome<kNarrow>(r, kept, x, step_in, forwards, y, step_out);
+}
+// kLines of them.
+void Filter(const Recursion& r, const Kept& kept, const float* x, std::size_t step_in,
+            double* forwards, float* y, std::size_t step_out) {
+  static const bool kHasWide = __builtin_cpu_supports("avx512f") != 0;
+  if (kHasWide) return FilterWide(r, kept, x, step_in, forwards, y, step_out);
+  for (std::size_t line = 0; line < kLines; line += kNarrow * kGroups)
+    FilterNarrow(r, kept, x + line, step_in, forwards, y + line, step_out);
+}
+
 using Strides = std::array<std::size_t, 3>;
 Strides StridesOf(const Grid& grid) { return {1, grid.Index(0, 1, 0), grid.Index(0, 0, 1)}; }
 
