@@ -36,6 +36,13 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
       const auto put_back = PutBackNotFinite(**checked, components, values);
       Hold(put_back.has_value() || !put_back.error().message.empty());
     }
+    for (const int number_bytes : {1, 2, 4, 8}) {
+      consilium::engine::Image image{
+          {{static_cast<int>((**checked).bytes) / number_bytes, 1, 1}, {1, 1, 1}}, {}};
+      const auto read = ReadVoxels(**checked, image);
+      Hold(read ? !*read || image.values.size() == image.grid.voxel_count()
+                : !read.error().message.empty());
+    }
   }
   ::close(file);
   return 0;
