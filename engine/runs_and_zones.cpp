@@ -123,13 +123,12 @@ void CountDependent(const std::uint16_t* levels, std::span<const std::ptrdiff_t>
           });
 }
 
-// Bit d: the neighbour at steps[d] has the same level.
+// Bit d: the neighbour at the step that is the d-th from the end, from 0 on, has the same level.
 CONSILIUM_VECTOR_CLONES("arch=x86-64-v4", "avx2")
-void MarkEqual(const std::uint16_t* levels, std::span<const std::ptrdiff_t> steps,
+void MarkEqual(const std::uint16_t* levels, std::span<const std::ptrdiff_t> last_first,
                std::size_t length, std::uint16_t* equal) {
-  // Bits are shifted in, the last step's first.
   OverNeighbours<Levels>(
-      levels, steps, length, equal,
+      levels, last_first, length, equal,
       [](const Levels& level, const Levels& other, Levels& bits)
           __attribute__((always_inline)) { bits = bits * 2 + ((level == other) & 1); });
 }
@@ -154,9 +153,10 @@ const std::vector<std::uint16_t>& OneOfEachGroup() {
         const unsigned one = left & -left;
         ones[set] = static_cast<std::uint16_t>(ones[set] | one);
         unsigned group = one;
-        for (unsigned added = one; added != 0; added &= added - 1) {
-          const unsigned more =
-              touching[static_cast<std::size_t>(std::countr_zero(added))] & set & ~group;
+        for (unsigned added = one; added != 0;) {
+          const auto next = static_cast<std::size_t>(std::countr_zero(added));
+          added &= added - 1;
+          const unsigned more = touching[next] & set & ~group;
           group |= more;
           added |= more;
         }

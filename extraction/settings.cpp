@@ -274,14 +274,12 @@ std::optional<engine::IbsiFilter> ReadFilter(const YamlValue& item, const std::s
     std::array<double, 3> order{1, 0, 0};
     Take(options["order"], order);
     for (std::size_t axis = 0; axis < 3; ++axis) {
-      constexpr double kOrderMax = 8;
-      if (order[axis] >= 0 && order[axis] <= kOrderMax && order[axis] == std::floor(order[axis])) {
-        filter.order[axis] = static_cast<int>(order[axis]);
+      const double of = order[axis];
+      if (of >= 0 && of <= engine::kRieszOrderMax && of == std::floor(of)) {
+        filter.order[axis] = static_cast<int>(of);
       } else {
-        options["order"].Problem(
-            fmt::format("{} is no order along {}, expected a whole number, 0 "
-                        "to {}",
-                        order[axis], "xyz"[axis], kOrderMax));
+        options["order"].Problem(fmt::format("{} is no order along {}, expected 0, 1, ... or {}",
+                                             of, "xyz"[axis], engine::kRieszOrderMax));
       }
     }
     if (options["simoncelli"].present()) {

@@ -83,8 +83,9 @@ struct SimoncelliFilter {
 
 // Riesz' transform of the given order along x, y, z of another filter's response: the spectrum
 // times (-i)^l sqrt(l! / (l1! l2! l3!)) w1^l1 w2^l2 w3^l3 / |w|^l. Periodic.
+inline constexpr int kRieszOrderMax = 8;
 struct RieszFilter {
-  std::array<int, 3> order = {1, 0, 0};  // each 0 to 8, sum >= 1; z is 0 in 2D
+  std::array<int, 3> order = {1, 0, 0};  // each 0 to kRieszOrderMax, sum >= 1; z is 0 in 2D
   std::variant<LaplacianFilter, SimoncelliFilter> of;
 };
 

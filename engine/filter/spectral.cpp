@@ -163,15 +163,14 @@ Result<Image> SimoncelliResponse(const Image& image, const SimoncelliFilter& fil
 }
 
 Result<Image> RieszResponse(const Image& image, const RieszFilter& filter, const Box& box) {
-  constexpr int kOrderMax = 8;
   const Dimensions dimensions = std::visit([](const auto& of) { return of.dimensions; }, filter.of);
   int sum = 0;
   for (std::size_t axis = 0; axis < 3; ++axis) {
     const bool across = axis == 2 && dimensions == Dimensions::k2d;
-    CONSILIUM_TRY(InBounds("order", filter.order[axis], 0, across ? 0 : kOrderMax));
+    CONSILIUM_TRY(InBounds("order", filter.order[axis], 0, across ? 0 : kRieszOrderMax));
     sum += filter.order[axis];
   }
-  CONSILIUM_TRY(InBounds("sum of the order", sum, 1, 3 * kOrderMax));
+  CONSILIUM_TRY(InBounds("sum of the order", sum, 1, 3 * kRieszOrderMax));
   const Volume volume = VolumeAround(image, dimensions, box);
   const Riesz riesz(volume, filter.order);
   if (const auto* simoncelli = std::get_if<SimoncelliFilter>(&filter.of)) {

@@ -72,7 +72,7 @@ struct Header {
   std::array<std::int64_t, 8> dim{};
   int datatype = 0, bitpix = 0;
   double vox_offset = 0;
-  double scl_slope = 0, scl_inter = 0;
+  std::array<double, 2> scaling{};  // scl_slope and scl_inter
   std::array<double, 8> pixdim{};
   bool has_qform = false, has_sform = false;
   std::array<double, 6> quatern{};  // b, c, d and the offsets
@@ -90,16 +90,13 @@ struct Header {
     header.is_pair = magic.starts_with("ni");
     if (!header.is_pair && !magic.starts_with("n+")) return std::nullopt;
     if (size == kFirst) {
-      header.Take<std::int16_t, float, std::int16_t>(bytes.data(), 40, 70, 76, 252, 254, 256, 280);
+      header.Take<std::int16_t, float, std::int16_t>(bytes.data(), 40, 70, 76, 112, 252, 254, 256,
+                                                     280);
       header.vox_offset = At<float>(bytes.data() + 108, header.swapped);
-      header.scl_slope = At<float>(bytes.data() + 112, header.swapped);
-      header.scl_inter = At<float>(bytes.data() + 116, header.swapped);
     } else if (size == kSecond && bytes.size() >= kSecond) {
-      header.Take<std::int64_t, double, std::int32_t>(bytes.data(), 16, 12, 104, 344, 348, 352,
+      header.Take<std::int64_t, double, std::int32_t>(bytes.data(), 16, 12, 104, 176, 344, 348, 352,
                                                       400);
       header.vox_offset = static_cast<double>(At<std::int64_t>(bytes.data() + 168, header.swapped));
-      header.scl_slope = At<double>(bytes.data() + 176, header.swapped);
-      header.scl_inter = At<double>(bytes.data() + 184, header.swapped);
     } else {
       return std::nullopt;
     }
@@ -108,12 +105,13 @@ struct Header {
 
  private:
   template <typename Whole, typename Real, typename Code>
-  void Take(const char* bytes, int dim_at, int datatype_at, int pixdim_at, int qform_at,
+  void Take(const char* bytes, int dim_at, int datatype_at, int pixdim_at, int scl_at, int qform_at,
             int sform_at, int quatern_at, int srow_at) {
     Fill<Whole>(bytes + dim_at, swapped, dim);
     datatype = At<std::int16_t>(bytes + datatype_at, swapped);
     bitpix = At<std::int16_t>(bytes + datatype_at + 2, swapped);
     Fill<Real>(bytes + pixdim_at, swapped, pixdim);
+    Fill<Real>(bytes + scl_at, swapped, scaling);
     has_qform = At<Code>(bytes + qform_at, swapped) > 0;
     has_sform = At<Code>(bytes + sform_at, swapped) > 0;
     Fill<Real>(bytes + quatern_at, swapped, quatern);
@@ -241,8 +239,8 @@ Result<std::optional<NiftiFile>> CheckNifti(const fs::path& path) {
   file.bytes = static_cast<std::uint64_t>(needed);
   if (header->datatype == kFloat32) file.number_bytes = 4;
   if (header->datatype == kFloat64) file.number_bytes = 8;
-  const bool is_scaled =
-      header->scl_slope != 0 && (header->scl_slope != 1 || header->scl_inter != 0);
+  const auto [slope, intercept] = header->scaling;
+  const bool is_scaled = slope != 0 && (slope != 1 || intercept != 0);
   if (!is_scaled) file.plain_type = header->datatype;
   return std::optional(file);
 }
