@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdlib>
+#include <new>
 #include <numeric>
 
 #include "engine/intensity.h"
@@ -214,6 +215,7 @@ LevelBox::LevelBox(const Mask& mask, const GreyLevels& levels, int border)
   }
   const Grid inner{padded, {1, 1, 1}};
   strides_ = {1, padded[0], static_cast<std::ptrdiff_t>(padded[0]) * padded[1]};
+  if (inner.voxel_count() > kPaddedMax) throw std::bad_alloc();  // as memory for it would be
   data_.assign(inner.voxel_count(), 0);
   voxels_.resize(levels.levels.size());
   std::size_t next = 0;

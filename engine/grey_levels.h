@@ -124,7 +124,8 @@ template <typename Sums, typename Number, typename Add>
 class LevelBox {
  public:
   // `levels` [n] of the voxels inside `mask`, in their order; `border` >= 1: the farthest
-  // neighbour that will be looked at.
+  // neighbour that will be looked at. Throws std::bad_alloc above kPaddedMax voxels with it.
+  static constexpr std::uint32_t kPaddedMax = 1U << 31;
   LevelBox(const Mask& mask, const GreyLevels& levels, int border = 1);
 
   [[nodiscard]] int level_count() const { return level_count_; }

@@ -26,46 +26,48 @@ SizeFeatures AggregateSizes(const std::vector<std::vector<SizeCounts>>& counts, 
 class Zones {
  public:
   Zones(std::size_t count, bool with_distance)
-      : parent_(std::make_unique_for_overwrite<std::uint32_t[]>(count)),
-        size_(std::make_unique_for_overwrite<std::uint32_t[]>(count)),
+      : of_(std::make_unique_for_overwrite<std::uint32_t[]>(count)),
         distance_(with_distance ? std::make_unique_for_overwrite<std::uint32_t[]>(count)
                                 : nullptr) {}
 
   // A voxel later than all others that begins a zone, or is of the zone that `first` begins.
   void Begin(std::uint32_t at, std::uint32_t distance) {
-    parent_[at] = at;
-    size_[at] = 1;
+    of_[at] = kBegins + 1;
     if (distance_ != nullptr) distance_[at] = distance;
   }
   void Add(std::uint32_t at, std::uint32_t first, std::uint32_t distance) {
-    parent_[at] = first;
-    ++size_[first];
+    of_[at] = first;
+    ++of_[first];
     if (distance_ != nullptr) distance_[first] = std::min(distance_[first], distance);
   }
   // The first voxel of two zones that are one from now on, of their first voxels.
   [[nodiscard]] std::uint32_t Join(std::uint32_t a, std::uint32_t b) {
     if (a == b) return a;
     const std::uint32_t first = std::min(a, b), second = std::max(a, b);
-    parent_[second] = first;
-    size_[first] += size_[second];
+    of_[first] += size(second);
+    of_[second] = first;
     if (distance_ != nullptr) distance_[first] = std::min(distance_[first], distance_[second]);
     return first;
   }
   // The first voxel of a voxel's zone.
   [[nodiscard]] std::uint32_t First(std::uint32_t at) {
-    while (parent_[at] != at) {
-      parent_[at] = parent_[parent_[at]];
-      at = parent_[at];
+    while (!Begins(at)) {
+      const std::uint32_t earlier = of_[at];
+      if (Begins(earlier)) return earlier;
+      of_[at] = of_[earlier];
+      at = of_[at];
     }
     return at;
   }
-  [[nodiscard]] bool Begins(std::uint32_t at) const { return parent_[at] == at; }
-  [[nodiscard]] std::uint32_t size(std::uint32_t first) const { return size_[first]; }
+  [[nodiscard]] bool Begins(std::uint32_t at) const { return of_[at] >= kBegins; }
+  [[nodiscard]] std::uint32_t size(std::uint32_t first) const { return of_[first] - kBegins; }
   [[nodiscard]] std::uint32_t distance(std::uint32_t first) const { return distance_[first]; }
 
  private:
-  std::unique_ptr<std::uint32_t[]> parent_;  // of a voxel of a zone; no later one
-  std::unique_ptr<std::uint32_t[]> size_, distance_;
+  static constexpr std::uint32_t kBegins = LevelBox::kPaddedMax;
+  // Of a zone's first voxel its size + kBegins, of another an earlier voxel of the zone.
+  std::unique_ptr<std::uint32_t[]> of_;
+  std::unique_ptr<std::uint32_t[]> distance_;
 };
 
 // How many of its run come before each of `length` voxels, which are `step` or fewer; and whether
