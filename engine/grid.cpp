@@ -73,7 +73,9 @@ Mask Cut(const Mask& mask, const Box& box) {
 }
 
 Image Cut(const Image& image, const Box& box) {
-  return {GridOf(box, image.grid), ValuesIn(box, image.grid, image.values), image.numbers};
+  return image.values.Visit([&](const auto& values) {
+    return Image{GridOf(box, image.grid), ValuesIn(box, image.grid, values), image.numbers};
+  });
 }
 
 }  // namespace consilium::engine

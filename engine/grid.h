@@ -9,7 +9,11 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <limits>
+#include <type_traits>
 #include <vector>
+
+#include "engine/voxel_values.h"
 
 namespace consilium::engine {
 
@@ -39,10 +43,21 @@ struct NumberKind {
   double lowest = 0, highest = 0;
   bool single_precision = false;  // not whole, of 32 bits
 };
+template <typename Number>
+[[nodiscard]] NumberKind KindOf() {
+  using Limits = std::numeric_limits<Number>;
+  NumberKind kind{Limits::is_integer};
+  if (kind.whole) {
+    kind.lowest = static_cast<double>(Limits::lowest());
+    kind.highest = static_cast<double>(Limits::max());
+  }
+  kind.single_precision = std::is_same_v<Number, float>;
+  return kind;
+}
 
 struct Image {
   Grid grid;
-  std::vector<double> values;  // [voxel_count]
+  VoxelValues values;  // [voxel_count]
   NumberKind numbers = {};
 };
 

@@ -14,7 +14,7 @@ constexpr double kWholeMax = 9007199254740992.0;  // 2^53: beyond it doubles ski
 
 Result<std::vector<Label>> LabelsOf(const Image& image) {
   std::map<std::int64_t, std::size_t> counts;
-  const std::vector<double>& values = image.values;
+  const VoxelValues& values = image.values;
   for (std::size_t i = 0; i < values.size();) {
     const double value = values[i];
     if (std::floor(value) != value || !(std::abs(value) <= kWholeMax)) {

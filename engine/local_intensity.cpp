@@ -37,9 +37,9 @@ LocalIntensityFeatures LocalIntensity(const Image& image, const Mask& mask) {
   std::vector<double> sums(width * static_cast<std::size_t>(size[1]) *
                            static_cast<std::size_t>(size[2]));
   for (std::size_t line = 0; line * width < sums.size(); ++line) {
-    const double* values = &image.values[line * (width - 1)];
     double* sum = &sums[line * width];
-    for (std::size_t x = 0; x + 1 < width; ++x) sum[x + 1] = sum[x] + values[x];
+    for (std::size_t x = 0; x + 1 < width; ++x)
+      sum[x + 1] = sum[x] + image.values[line * (width - 1) + x];
   }
   const auto mean_around = [&](int x, int y, int z) {
     double sum = 0;

@@ -65,7 +65,6 @@ using VisitImage = std::function<Result<void>(const std::string& name, Image ima
 Result<void> VisitLaplacians(const std::vector<PyradiomicsSigma>& sigmas, const Image& image,
                              const Box& box, std::vector<std::string>& warnings,
                              const VisitImage& visit) {
-  const SingleImage single = InSinglePrecision(image);
   for (const PyradiomicsSigma& sigma : sigmas) {
     const std::string name = fmt::format("log-sigma-{}-mm-3D", NumberInName(sigma));
     bool large = true;
@@ -79,7 +78,7 @@ Result<void> VisitLaplacians(const std::vector<PyradiomicsSigma>& sigmas, const 
           fmt::join(image.grid.size, " x ")));
       continue;
     }
-    auto filtered = LaplacianOfGaussian(single, sigma.mm, box);
+    auto filtered = LaplacianOfGaussian(image, sigma.mm, box);
     CONSILIUM_TRY(filtered);
     CONSILIUM_TRY(visit(name, std::move(*filtered)));
   }

@@ -113,7 +113,7 @@ Result<PyradiomicsImageClasses> PyradiomicsImageClasses::Of(
     Image image, Mask mask, const PyradiomicsImageSettings& settings) {
   if (settings.force_2d) {
     std::tie(image.grid, image.values) =
-        SlicesAlongZ(image.grid, image.values, settings.force_2d_dimension);
+        SlicesAlongZ(image.grid, image.values.AsDoubles(), settings.force_2d_dimension);
     std::tie(mask.grid, mask.inside) =
         SlicesAlongZ(mask.grid, mask.inside, settings.force_2d_dimension);
   }
@@ -125,6 +125,7 @@ Result<PyradiomicsImageClasses> PyradiomicsImageClasses::Of(
     how.bin_count = *settings.bin_count;
   }
   std::vector<double> inside = IntensitiesOf(image, mask);
+  image.values = {};  // large, and not looked at again
   auto levels = Discretise(inside, how);
   CONSILIUM_TRY(levels);
   return PyradiomicsImageClasses(image.grid, mask, std::move(inside), std::move(*levels), settings);

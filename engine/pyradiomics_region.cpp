@@ -31,7 +31,7 @@ Result<Image> Normalised(const Image& image, const PyradiomicsSettings& settings
   }
   const double scale = 1 / deviation;
   Image result{image.grid, image.values};
-  for (double& x : result.values) {
+  for (double& x : result.values.Doubles()) {
     x = (x - mean) * scale;
     if (const auto& most = settings.remove_outliers) x = std::clamp(x, -*most, *most);
     x *= settings.normalize_scale;

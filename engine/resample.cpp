@@ -79,9 +79,10 @@ std::array<std::ptrdiff_t, 3> StridesOf(const Grid& grid) {
 void ToSplineCoefficients(Image& image, std::size_t axis) {
   const auto strides = StridesOf(image.grid);
   const std::size_t u = (axis + 1) % 3, v = (axis + 2) % 3;
+  std::vector<double>& values = image.values.Doubles();
   for (int j = 0; j < image.grid.size[v]; ++j) {
     for (int i = 0; i < image.grid.size[u]; ++i) {
-      ToCoefficients(&image.values[static_cast<std::size_t>(i * strides[u] + j * strides[v])],
+      ToCoefficients(&values[static_cast<std::size_t>(i * strides[u] + j * strides[v])],
                      image.grid.size[axis], strides[axis]);
     }
   }
@@ -124,13 +125,13 @@ Image AlongAxis(const Image& image, std::size_t axis, const Grid& to,
   result.grid = old.grid;
   result.grid.size[axis] = to.size[axis];
   result.grid.spacing_mm[axis] = to.spacing_mm[axis];
-  result.values.resize(result.grid.voxel_count());
+  std::vector<double> values(result.grid.voxel_count());
+  const std::vector<double>& from = old.values.Doubles();
   const auto new_strides = StridesOf(result.grid);
   for (int j = 0; j < result.grid.size[v]; ++j) {
     for (int i = 0; i < result.grid.size[u]; ++i) {
-      const double* line = &old.values[static_cast<std::size_t>(i * strides[u] + j * strides[v])];
-      double* put =
-          &result.values[static_cast<std::size_t>(i * new_strides[u] + j * new_strides[v])];
+      const double* line = &from[static_cast<std::size_t>(i * strides[u] + j * strides[v])];
+      double* put = &values[static_cast<std::size_t>(i * new_strides[u] + j * new_strides[v])];
       for (const Taps& one : taps) {
         double sum = 0;
         for (std::size_t t = 0; t < static_cast<std::size_t>(one.count); ++t)
@@ -140,6 +141,7 @@ Image AlongAxis(const Image& image, std::size_t axis, const Grid& to,
       }
     }
   }
+  result.values = std::move(values);
   return result;
 }
 
@@ -240,11 +242,11 @@ Image Resample(const Image& image, const PartialGrid& to, Interpolation how) {
     result = AlongAxis(result, axis, to.grid, positions, how, Outside::kZero);
   }
   if (image.numbers.whole) {
-    for (double& value : result.values)
+    for (double& value : result.values.Doubles())
       value = std::trunc(std::clamp(value, image.numbers.lowest, image.numbers.highest));
   }
   if (image.numbers.single_precision) {
-    for (double& value : result.values) value = static_cast<float>(value);
+    for (double& value : result.values.Doubles()) value = static_cast<float>(value);
   }
   return result;
 }

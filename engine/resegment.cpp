@@ -48,15 +48,17 @@ Result<Mask> Resegment(const Image& image, const Mask& mask, const Resegmentatio
 std::vector<double> IntensitiesOf(const Image& image, const Mask& mask) {
   std::vector<double> values;
   values.reserve(VoxelsIn(mask));
-  ForEachRun(mask, 0, mask.inside.size(), [&](std::size_t first, std::size_t length) {
-    const auto from = image.values.begin() + static_cast<std::ptrdiff_t>(first);
-    values.insert(values.end(), from, from + static_cast<std::ptrdiff_t>(length));
+  image.values.Visit([&](const auto& all) {
+    ForEachRun(mask, 0, mask.inside.size(), [&](std::size_t first, std::size_t length) {
+      const auto from = all.begin() + static_cast<std::ptrdiff_t>(first);
+      values.insert(values.end(), from, from + static_cast<std::ptrdiff_t>(length));
+    });
   });
   return values;
 }
 
 void RoundIntensities(Image& image) {
-  for (double& value : image.values) value = std::round(value);
+  for (double& value : image.values.Doubles()) value = std::round(value);
 }
 
 }  // namespace consilium::engine

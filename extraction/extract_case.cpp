@@ -115,7 +115,7 @@ Result<Digest> DigestOf(const fs::path& path, std::string_view column) {
 // Voxels without a number inside a region are the region's failure; outside they are taken as 0,
 // as filters and resampling need numbers everywhere.
 void DealWithNotFinite(LoadedCase& loaded) {
-  std::vector<double>& values = loaded.image.image.values;
+  engine::VoxelValues& values = loaded.image.image.values;
   std::vector<std::size_t> at;
   for (std::size_t i = 0; i < values.size(); ++i) {
     if (!std::isfinite(values[i])) at.push_back(i);
@@ -131,7 +131,7 @@ void DealWithNotFinite(LoadedCase& loaded) {
                                   inside)});
     return true;
   });
-  for (const std::size_t i : at) values[i] = 0;
+  for (const std::size_t i : at) values.Set(i, 0);
   loaded.notes.push_back(
       fmt::format("{} voxels of the image outside the region have no finite number and are "
                   "taken as 0: filters and resampling near them may show it",

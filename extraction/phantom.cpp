@@ -20,6 +20,7 @@ Phantom MakePhantom() {
   // Noise, the mean of which over 2 x 2 x 2 voxels gives grains.
   std::vector<int> noise(grid.voxel_count());
   for (int& value : noise) value = static_cast<int>(rng.Below(401));
+  std::vector<float> values;
   for (int z = 0; z < grid.size[2]; ++z) {
     for (int y = 0; y < grid.size[1]; ++y) {
       for (int x = 0; x < grid.size[0]; ++x) {
@@ -31,7 +32,7 @@ Phantom MakePhantom() {
         // A gradient along x and rings around the middle.
         const int across = (2 * x - 35) * (2 * x - 35) + (2 * y - 31) * (2 * y - 31);
         const int value = grain / 16 + 3 * x + across / 64 % 40;
-        phantom.image.values.push_back(value);
+        values.push_back(static_cast<float>(value));
         const int depth = (2 * z - 23) * (2 * z - 23);
         const bool ellipsoid = across * 4 + depth * 7 <= 2800;
         const bool notch = x > 20 && y > 16 && z < 10;
@@ -39,6 +40,7 @@ Phantom MakePhantom() {
       }
     }
   }
+  phantom.image.values = std::move(values);
   return phantom;
 }
 

@@ -441,7 +441,7 @@ Result<SeriesImage> Read(const Series& series, const ReadingOptions& options) {
   Stack stack;
   std::unique_ptr<OpenFile> open;
   std::optional<PetHeader> pet;
-  std::vector<double>& values = result.placed.image.values;
+  std::vector<double> values;
   std::vector<double> again;
   std::size_t slice_pixels = 0;
   bool lossy = false, inverted = false;
@@ -497,6 +497,7 @@ Result<SeriesImage> Read(const Series& series, const ReadingOptions& options) {
     for (double& value : values) value *= *factor;
     result.acquisition.units = "SUV body weight";
   }
+  result.placed.image.values = VoxelValues::Smallest(std::move(values));
   return result;
 }
 

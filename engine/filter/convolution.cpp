@@ -237,17 +237,6 @@ Ranges SeenBy(const Separable& kernel, const Ranges& out, const std::array<int, 
 }
 
 template <typename Number>
-Image ImageOf(PartIn<Number> part) {
-  if constexpr (std::is_same_v<Number, double>) {
-    return {part.grid, std::move(part.values)};
-  } else {
-    return {part.grid, {part.values.begin(), part.values.end()}};
-  }
-}
-template Image ImageOf(PartIn<float> part);
-template Image ImageOf(PartIn<double> part);
-
-template <typename Number>
 PartIn<Number> Taken(const Image& image, const Ranges& where, Boundary boundary,
                      const std::array<int, 3>& whole) {
   auto part = PartOf<Number>(where, whole, image.grid.spacing_mm);
@@ -257,15 +246,16 @@ PartIn<Number> Taken(const Image& image, const Ranges& where, Boundary boundary,
     at[axis] = Positions(where[axis], {0, whole[axis] - 1}, whole[axis], boundary);
     for (int& voxel : at[axis]) voxel = voxel == kNoVoxel ? voxel : voxel % image.grid.size[axis];
   }
-  for (const int z : at[2]) {
-    for (const int y : at[1]) {
-      for (const int x : at[0]) {
-        const bool none = x == kNoVoxel || y == kNoVoxel || z == kNoVoxel;
-        part.values.push_back(none ? 0
-                                   : static_cast<Number>(image.values[image.grid.Index(x, y, z)]));
+  image.values.Visit([&](const auto& values) {
+    for (const int z : at[2]) {
+      for (const int y : at[1]) {
+        for (const int x : at[0]) {
+          const bool none = x == kNoVoxel || y == kNoVoxel || z == kNoVoxel;
+          part.values.push_back(none ? 0 : static_cast<Number>(values[image.grid.Index(x, y, z)]));
+        }
       }
     }
-  }
+  });
   return part;
 }
 template PartIn<float> Taken(const Image&, const Ranges&, Boundary, const std::array<int, 3>&);
@@ -274,6 +264,7 @@ template PartIn<double> Taken(const Image&, const Ranges&, Boundary, const std::
 template <typename Number>
 PartIn<Number> Convolved(const PartIn<Number>& from, std::size_t axis, const Chain& chain,
                          Boundary boundary, const Range& out) {
+  if (chain.empty()) return from;
   std::vector<Range> outs = {out};  // of the last kernel, of the one before it, ...
   for (std::size_t k = chain.size(); k-- > 1;)
     outs.push_back(SeenBy(chain[k], outs.back(), from.whole[axis], boundary));
@@ -282,12 +273,36 @@ PartIn<Number> Convolved(const PartIn<Number>& from, std::size_t axis, const Cha
     part = Convolved(&kernel == chain.data() ? from : part, axis, kernel, boundary, outs.back());
     outs.pop_back();
   }
-  return chain.empty() ? from : part;
+  return part;
 }
 template PartIn<float> Convolved(const PartIn<float>&, std::size_t, const Chain&, Boundary,
                                  const Range&);
 template PartIn<double> Convolved(const PartIn<double>&, std::size_t, const Chain&, Boundary,
                                   const Range&);
+
+template <typename Number>
+PartIn<Number> Convolved(const Image& image, const Ranges& where, const std::array<int, 3>& whole,
+                         std::size_t axis, const Chain& chain, Boundary boundary,
+                         const Range& out) {
+  if (axis == 2)
+    return Convolved(Taken<Number>(image, where, boundary, whole), axis, chain, boundary, out);
+  Ranges there = where;
+  there[axis] = out;
+  auto part = PartOf<Number>(there, whole, image.grid.spacing_mm);
+  part.values.reserve(part.grid.voxel_count());
+  for (int z = where[2].first; z <= where[2].last; ++z) {
+    Ranges plane = where;
+    plane[2] = {z, z};
+    const auto convolved =
+        Convolved(Taken<Number>(image, plane, boundary, whole), axis, chain, boundary, out);
+    part.values.insert(part.values.end(), convolved.values.begin(), convolved.values.end());
+  }
+  return part;
+}
+template PartIn<float> Convolved(const Image&, const Ranges&, const std::array<int, 3>&,
+                                 std::size_t, const Chain&, Boundary, const Range&);
+template PartIn<double> Convolved(const Image&, const Ranges&, const std::array<int, 3>&,
+                                  std::size_t, const Chain&, Boundary, const Range&);
 
 void Pool(const std::vector<double>& response, Pooling pooling, std::size_t times,
           std::size_t count, std::vector<double>& pooled) {

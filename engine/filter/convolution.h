@@ -10,6 +10,7 @@
 
 #include <array>
 #include <compare>
+#include <utility>
 #include <vector>
 
 #include "engine/filter/boundary.h"
@@ -52,7 +53,9 @@ struct PartIn {
 };
 using Part = PartIn<double>;
 template <typename Number>
-[[nodiscard]] Image ImageOf(PartIn<Number> part);
+[[nodiscard]] Image ImageOf(PartIn<Number> part) {
+  return {part.grid, std::move(part.values)};
+}
 
 // What a kernel sees of a line of `size` voxels to have a response in `out`.
 [[nodiscard]] Range SeenBy(const Chain& chain, const Range& out, int size, Boundary boundary);
@@ -68,6 +71,12 @@ template <typename Number>
 // The response of a chain along one axis in `out`. `from` holds what the chain sees.
 template <typename Number>
 [[nodiscard]] PartIn<Number> Convolved(const PartIn<Number>& from, std::size_t axis,
+                                       const Chain& chain, Boundary boundary, const Range& out);
+
+// The same of `where` of an image. Along x and y it is taken a plane at a time, and none is kept.
+template <typename Number>
+[[nodiscard]] PartIn<Number> Convolved(const Image& image, const Ranges& where,
+                                       const std::array<int, 3>& whole, std::size_t axis,
                                        const Chain& chain, Boundary boundary, const Range& out);
 
 enum class Pooling { kMean, kMax, kMin, kSum };

@@ -99,14 +99,14 @@ Spectrum KernelSpectrum(const GaborFilter& filter, double theta_deg, const Slice
   return kernel;
 }
 
-// Adds to `sum`, which is the box's image, the pooled responses in a plane's slices, times
-// `weight`.
+// Adds to `sum` [the box's voxels] the pooled responses in a plane's slices, times `weight`.
 void AddResponses(const Image& image, const GaborFilter& filter, const Box& box,
                   const Slices& slices, const std::vector<Spectrum>& kernels, double weight,
-                  Image& sum) {
+                  std::vector<double>& sum) {
   const auto [u_axis, v_axis, w_axis] = slices.axis;
-  const std::array<std::size_t, 3> stride = {1, sum.grid.Index(0, 1, 0), sum.grid.Index(0, 0, 1)};
-  const int width = sum.grid.size[u_axis], height = sum.grid.size[v_axis];
+  const Grid grid = GridOf(RangesOf(box), image.grid.spacing_mm);
+  const std::array<std::size_t, 3> stride = {1, grid.Index(0, 1, 0), grid.Index(0, 0, 1)};
+  const int width = grid.size[u_axis], height = grid.size[v_axis];
   Ranges seen = RangesOf(box);
   for (std::size_t i = 0; i < 2; ++i) {
     seen[slices.axis[i]].first -= slices.reach[i];
@@ -141,7 +141,7 @@ void AddResponses(const Image& image, const GaborFilter& filter, const Box& box,
       Pool(moduli, filter.pooling, 1, kernels.size(), pooled);
     }
     const double* value = pooled.data();
-    double* put = &sum.values[static_cast<std::size_t>(w - box.first[w_axis]) * stride[w_axis]];
+    double* put = &sum[static_cast<std::size_t>(w - box.first[w_axis]) * stride[w_axis]];
     for (std::size_t v = 0; v < static_cast<std::size_t>(height); ++v) {
       for (std::size_t u = 0; u < static_cast<std::size_t>(width); ++u)
         put[u * stride[u_axis] + v * stride[v_axis]] += weight * *value++;
@@ -158,8 +158,8 @@ Result<Image> GaborResponse(const Image& image, const GaborFilter& filter, const
   CONSILIUM_TRY(InBounds("number of planes", static_cast<int>(filter.planes.size()), 1, 3));
   const auto directions = DirectionsOf(filter);
   CONSILIUM_TRY(directions);
-  Image sum{GridOf(RangesOf(box), image.grid.spacing_mm), {}};
-  sum.values.resize(sum.grid.voxel_count());
+  const Grid grid = GridOf(RangesOf(box), image.grid.spacing_mm);
+  std::vector<double> sum(grid.voxel_count());
   for (const auto& plane : filter.planes) {
     const auto slices = SlicesOf(image, filter, plane, directions->size(), box);
     CONSILIUM_TRY(slices);
@@ -169,7 +169,7 @@ Result<Image> GaborResponse(const Image& image, const GaborFilter& filter, const
     AddResponses(image, filter, box, *slices, kernels,
                  1 / static_cast<double>(filter.planes.size()), sum);
   }
-  return sum;
+  return Image{grid, std::move(sum)};
 }
 
 }  // namespace consilium::engine

@@ -2,14 +2,15 @@
 
 #include <algorithm>
 #include <cmath>
+#include <vector>
+
+#include "engine/filter/convolution.h"
 
 namespace consilium::engine {
 
 Image GradientMagnitude(const Image& image, bool use_spacing, const Box& box) {
   const Grid& grid = image.grid;
-  Image result = Cut(image, box);
-  result.numbers = {};
-  std::size_t next = 0;
+  std::vector<float> magnitudes;
   for (int z = box.first[2]; z <= box.last[2]; ++z) {
     for (int y = box.first[1]; y <= box.last[1]; ++y) {
       for (int x = box.first[0]; x <= box.last[0]; ++x) {
@@ -25,11 +26,11 @@ Image GradientMagnitude(const Image& image, bool use_spacing, const Box& box) {
           const double slope = use_spacing ? difference / grid.spacing_mm[axis] : difference;
           squares += slope * slope;
         }
-        result.values[next++] = static_cast<double>(static_cast<float>(std::sqrt(squares)));
+        magnitudes.push_back(static_cast<float>(std::sqrt(squares)));
       }
     }
   }
-  return result;
+  return {GridOf(RangesOf(box), grid.spacing_mm), std::move(magnitudes)};
 }
 
 }  // namespace consilium::engine

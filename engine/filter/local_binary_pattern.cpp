@@ -83,6 +83,7 @@ Result<Image> LocalBinaryPatterns(const Image& image, const LocalBinaryPatternOp
   const std::vector<Point> circle = CircleOf(options.radius, options.samples);
   std::vector<double> t(circle.size());
   Image result = Cut(image, box);
+  std::vector<double>& patterns = result.values.Doubles();  // the intensities, so far
   std::size_t next = 0;
   for (int z = box.first[2]; z <= box.last[2]; ++z) {
     for (int y = box.first[1]; y <= box.last[1]; ++y) {
@@ -104,7 +105,7 @@ Result<Image> LocalBinaryPatterns(const Image& image, const LocalBinaryPatternOp
                        bottom = (1 - dc) * intensity(below, left) + dc * intensity(below, right);
           t[k] = (1 - dr) * top + dr * bottom;
         }
-        double pattern = PatternOf(t, result.values[next], options.method);
+        double pattern = PatternOf(t, patterns[next], options.method);
         if (image.numbers.whole) pattern = std::trunc(pattern);
         if (image.numbers.whole && pattern > image.numbers.highest) {
           return Fail(ErrorCode::kOutOfRange,
@@ -112,7 +113,7 @@ Result<Image> LocalBinaryPatterns(const Image& image, const LocalBinaryPatternOp
                                   "whole numbers up to {}; take fewer points or method uniform",
                                   options.samples, pattern, image.numbers.highest));
         }
-        result.values[next] = pattern;
+        patterns[next] = pattern;
       }
     }
   }

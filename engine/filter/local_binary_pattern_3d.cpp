@@ -116,18 +116,20 @@ class Samples {
     const Box seen = Padded(box, static_cast<int>(std::ceil(sight)) + 2, image.grid),
               wide = Padded(seen, kSplineReach, image.grid);
     first_ = seen.first;
-    coefficients_ = Cut(image, wide);
-    for (std::size_t axis = 0; axis < 3; ++axis) ToSplineCoefficients(coefficients_, axis);
+    Image coefficients = Cut(image, wide);
+    for (std::size_t axis = 0; axis < 3; ++axis) ToSplineCoefficients(coefficients, axis);
     Box inner = seen;
     for (std::size_t axis = 0; axis < 3; ++axis) {
       inner.first[axis] -= wide.first[axis];
       inner.last[axis] -= wide.first[axis];
     }
-    coefficients_ = Cut(coefficients_, inner);
+    coefficients = Cut(coefficients, inner);
+    grid_ = coefficients.grid;
+    coefficients_ = std::move(coefficients.values.Doubles());
     for (const Point& point : points) {
       for (int x = box.first[0]; x <= box.last[0]; ++x) along_x_.push_back(At(0, x + point[2]));
     }
-    line_.resize(static_cast<std::size_t>(coefficients_.grid.size[0]));
+    line_.resize(static_cast<std::size_t>(grid_.size[0]));
   }
 
   // [the box's voxels along x x points]
@@ -140,8 +142,7 @@ class Samples {
       for (std::size_t i = 0; i < static_cast<std::size_t>(along_z.count); ++i) {
         for (std::size_t j = 0; j < static_cast<std::size_t>(along_y.count); ++j) {
           const double weight = along_z.weight[i] * along_y.weight[j];
-          const double* from =
-              &coefficients_.values[coefficients_.grid.Index(0, along_y.at[j], along_z.at[i])];
+          const double* from = &coefficients_[grid_.Index(0, along_y.at[j], along_z.at[i])];
           for (std::size_t x = 0; x < line_.size(); ++x) line_[x] += weight * from[x];
         }
       }
@@ -159,14 +160,14 @@ class Samples {
   // Outside the image: none.
   [[nodiscard]] Taps At(std::size_t axis, double position) const {
     if (position < 0 || position > size_[axis] - 1) return {};
-    return TapsAt(position - first_[axis], coefficients_.grid.size[axis],
-                  Interpolation::kCubicSpline);
+    return TapsAt(position - first_[axis], grid_.size[axis], Interpolation::kCubicSpline);
   }
 
   std::array<int, 3> size_;
   const std::vector<Point>& points_;
   std::array<int, 3> first_{};  // the coefficients' first voxel
-  Image coefficients_;
+  Grid grid_;                   // theirs
+  std::vector<double> coefficients_;
   std::vector<Taps> along_x_;  // [points x the box's voxels along x]
   std::vector<double> line_;
 };
@@ -206,7 +207,8 @@ Result<LocalBinaryPatterns3dImages> LocalBinaryPatterns3d(
   LocalBinaryPatterns3dImages result;
   result.kurtosis = Cut(image, box);
   result.kurtosis.numbers = {};
-  result.norms.assign(kernels.size(), result.kurtosis);
+  std::vector<double>& kurtosis = result.kurtosis.values.Doubles();  // the intensities, so far
+  std::vector<std::vector<double>> norms(kernels.size(), std::vector<double>(kurtosis.size()));
   const NumberKind& numbers = image.numbers;
   const auto is_below = [&](double t, double centre) {
     return numbers.whole ? t < centre : static_cast<float>(t) < static_cast<float>(centre);
@@ -225,7 +227,7 @@ Result<LocalBinaryPatterns3dImages> LocalBinaryPatterns3d(
       }
       for (std::size_t x = 0; x < row.size(); x += points.size(), ++next) {
         const std::span t = std::span(row).subspan(x, points.size());
-        const double centre = result.kurtosis.values[next];
+        const double centre = kurtosis[next];
         not_below.clear();
         for (std::size_t k = 0; k < t.size(); ++k)
           if (!is_below(t[k], centre)) not_below.push_back(k);
@@ -237,12 +239,13 @@ Result<LocalBinaryPatterns3dImages> LocalBinaryPatterns3d(
           }
           double squares = 0;
           for (const double value : f) squares += value * value;
-          result.norms[n].values[next] = std::sqrt(squares);
+          norms[n][next] = std::sqrt(squares);
         }
-        result.kurtosis.values[next] = ExcessKurtosis(t);
+        kurtosis[next] = ExcessKurtosis(t);
       }
     }
   }
+  for (auto& norm : norms) result.norms.push_back({result.kurtosis.grid, std::move(norm)});
   return result;
 }
 

@@ -13,7 +13,7 @@ Image Pixelwise(const Image& image, PixelFunction function, const Box& box) {
   Image result = Cut(image, box);
   result.numbers = {};
   const auto each = [&](const auto& of) {
-    for (double& x : result.values) x = of(x);
+    for (double& x : result.values.Doubles()) x = of(x);
   };
   switch (function) {
     case PixelFunction::kSquare: {

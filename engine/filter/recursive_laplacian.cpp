@@ -221,18 +221,20 @@ struct Part {
   [[nodiscard]] View<float> view() { return {values.data(), grid.size, StridesOf(grid)}; }
 };
 
+void Copy(const float* from, std::size_t count, float* to) { std::copy_n(from, count, to); }
 CONSILIUM_VECTOR_CLONES("avx512f", "avx2")
-void Round(std::span<const double> from, std::span<float> to) {
-  for (std::size_t i = 0; i < from.size(); ++i) to[i] = static_cast<float>(from[i]);
+void Copy(const double* from, std::size_t count, float* to) {
+  for (std::size_t i = 0; i < count; ++i) to[i] = static_cast<float>(from[i]);
 }
 
-void CopyRows(const float* from, std::size_t from_stride, std::size_t rows, std::size_t columns,
+template <typename Number>
+void CopyRows(const Number* from, std::size_t from_stride, std::size_t rows, std::size_t columns,
               float* to, std::size_t to_stride) {
-  for (std::size_t r = 0; r < rows; ++r)
-    std::copy_n(from + r * from_stride, columns, to + r * to_stride);
+  for (std::size_t r = 0; r < rows; ++r) Copy(from + r * from_stride, columns, to + r * to_stride);
 }
 
-// A plane together in memory, where the cache has it: its rows may lie far apart.
+// A plane in single precision and together in memory, where the cache has it: its rows may lie far
+// apart.
 template <typename Number>
 View<float> Gathered(const View<Number>& plane, std::vector<float>& room) {
   const Grid grid{plane.size};
@@ -333,30 +335,25 @@ struct Term {
   Part derived, smoothed;  // of one plane, of all planes
 };
 
-}  // namespace
-
-SingleImage InSinglePrecision(const Image& image) {
-  SingleImage single{image.grid, std::vector<float>(image.values.size())};
-  Round(image.values, single.values);
-  return single;
-}
-
-Result<Image> LaplacianOfGaussian(const SingleImage& image, double sigma_mm, const Box& box) {
+// `values`: those of the image, in single or double precision.
+template <typename Number>
+Result<Image> Laplacian(const Grid& grid, const std::vector<Number>& values, double sigma_mm,
+                        const Box& box) {
   if (!(sigma_mm > 0) || !std::isfinite(sigma_mm)) {
     return Fail(ErrorCode::kInvalidArgument, fmt::format("sigma = {} mm, must be > 0", sigma_mm));
   }
-  Grid kept{{}, image.grid.spacing_mm};
+  Grid kept{{}, grid.spacing_mm};
   std::array<int, 3> first{}, size{};  // of the image that the box can see
   std::array<Recursion, 3> smooth, second;
   for (std::size_t axis = 0; axis < 3; ++axis) {
-    const int whole = image.grid.size[axis];
+    const int whole = grid.size[axis];
     if (whole < kVoxelsMin) {
       return Fail(ErrorCode::kInvalidArgument,
                   fmt::format("the image has {} voxels along axis {}, and a Laplacian of Gaussian "
                               "needs {}",
                               whole, "xyz"[axis], kVoxelsMin));
     }
-    const double sigma = sigma_mm / image.grid.spacing_mm[axis];
+    const double sigma = sigma_mm / grid.spacing_mm[axis];
     const int margin = static_cast<int>(std::ceil(kMarginSigmas * sigma)) + kVoxelsMin;
     kept.size[axis] = box.last[axis] - box.first[axis] + 1;
     first[axis] = std::max(0, box.first[axis] - margin);
@@ -369,8 +366,8 @@ Result<Image> LaplacianOfGaussian(const SingleImage& image, double sigma_mm, con
       second[axis].m[k] *= scale;
     }
   }
-  const View<const float> seen{&image.values[image.grid.Index(first[0], first[1], first[2])], size,
-                               StridesOf(image.grid)};
+  const View<const Number> seen{&values[grid.Index(first[0], first[1], first[2])], size,
+                                StridesOf(grid)};
   // A term: the second derivative along one axis, smoothed along the two others in their order.
   // Planes that two terms begin with are read once.
   Part sum{kept};
@@ -410,7 +407,14 @@ Result<Image> LaplacianOfGaussian(const SingleImage& image, double sigma_mm, con
       for (std::size_t i = 0; i < sum.values.size(); ++i) sum.values[i] += part.values[i];
     }
   }
-  return Image{sum.grid, {sum.values.begin(), sum.values.end()}};
+  return Image{sum.grid, std::move(sum.values)};
+}
+
+}  // namespace
+
+Result<Image> LaplacianOfGaussian(const Image& image, double sigma_mm, const Box& box) {
+  return image.values.Visit(
+      [&](const auto& values) { return Laplacian(image.grid, values, sigma_mm, box); });
 }
 
 }  // namespace consilium::engine

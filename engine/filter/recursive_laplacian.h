@@ -9,23 +9,14 @@
 // Vis. 26:293-299, 2006 (the normalisation).
 #pragma once
 
-#include <vector>
-
 #include "base/result.h"
 #include "engine/grid.h"
 
 namespace consilium::engine {
 
-// What it filters: rounded once for all sigmas.
-struct SingleImage {
-  Grid grid;
-  std::vector<float> values;  // [voxel_count]
-};
-[[nodiscard]] SingleImage InSinglePrecision(const Image& image);
-
 // `image` filtered, cut to `box` (not empty, within the grid). sigma_mm > 0.
 // Errors: kInvalidArgument (sigma_mm <= 0; fewer than four voxels along an axis).
-[[nodiscard]] Result<Image> LaplacianOfGaussian(const SingleImage& image, double sigma_mm,
+[[nodiscard]] Result<Image> LaplacianOfGaussian(const Image& image, double sigma_mm,
                                                 const Box& box);
 
 }  // namespace consilium::engine

@@ -34,13 +34,14 @@ Volume VolumeAround(const Image& image, Dimensions dimensions, const Box& box) {
   return volume;
 }
 
-// The image whose spectrum is that of the volume's `values` times `factor_at` (x, y, z of the
-// frequency): its real part, in the box.
+// The image whose spectrum is that of the volume's values, from the `first` of `values` on, times
+// `factor_at` (x, y, z of the frequency): its real part, in the box.
 template <typename FactorAt>
-Image Multiplied(const double* values, const Volume& volume, const Box& box,
+Image Multiplied(const VoxelValues& values, std::size_t first, const Volume& volume, const Box& box,
                  const FactorAt& factor_at) {
   const Grid& grid = volume.grid;
-  Spectrum spectrum(values, values + grid.voxel_count());
+  Spectrum spectrum(grid.voxel_count());
+  for (std::size_t i = 0; i < spectrum.size(); ++i) spectrum[i] = values[first + i];
   Transform(spectrum, grid.size, volume.axes, Direction::kForward);
   std::size_t at = 0;
   for (int z = 0; z < grid.size[2]; ++z) {
@@ -49,19 +50,19 @@ Image Multiplied(const double* values, const Volume& volume, const Box& box,
     }
   }
   Transform(spectrum, grid.size, volume.axes, Direction::kInverse);
-  Image image{GridOf(RangesOf(box), grid.spacing_mm), {}};
-  image.values.reserve(image.grid.voxel_count());
+  const Grid part = GridOf(RangesOf(box), grid.spacing_mm);
+  std::vector<double> inside;
+  inside.reserve(part.voxel_count());
   for (int z = box.first[2]; z <= box.last[2]; ++z) {
     for (int y = box.first[1]; y <= box.last[1]; ++y) {
       for (int x = box.first[0]; x <= box.last[0]; ++x)
-        image.values.push_back(spectrum[grid.Index(x, y, z - volume.box.first[2])].real());
+        inside.push_back(spectrum[grid.Index(x, y, z - volume.box.first[2])].real());
     }
   }
-  return image;
+  return {part, std::move(inside)};
 }
-
-const double* ValuesOf(const Image& image, const Volume& volume) {
-  return &image.values[image.grid.Index(0, 0, volume.box.first[2])];
+std::size_t FirstOf(const Image& image, const Volume& volume) {
+  return image.grid.Index(0, 0, volume.box.first[2]);
 }
 
 // Frequencies along the axes that are transformed, 0 along the others; |w| <= pi.
@@ -159,7 +160,8 @@ Result<Image> SimoncelliResponse(const Image& image, const SimoncelliFilter& fil
                                  const Box& box) {
   CONSILIUM_TRY(CheckLevel(filter.level));
   const Volume volume = VolumeAround(image, filter.dimensions, box);
-  return Multiplied(ValuesOf(image, volume), volume, box, Simoncelli(volume, filter.level));
+  return Multiplied(image.values, FirstOf(image, volume), volume, box,
+                    Simoncelli(volume, filter.level));
 }
 
 Result<Image> RieszResponse(const Image& image, const RieszFilter& filter, const Box& box) {
@@ -176,12 +178,12 @@ Result<Image> RieszResponse(const Image& image, const RieszFilter& filter, const
   if (const auto* simoncelli = std::get_if<SimoncelliFilter>(&filter.of)) {
     CONSILIUM_TRY(CheckLevel(simoncelli->level));
     const Simoncelli band(volume, simoncelli->level);
-    return Multiplied(ValuesOf(image, volume), volume, box,
+    return Multiplied(image.values, FirstOf(image, volume), volume, box,
                       [&](int x, int y, int z) { return band(x, y, z) * riesz(x, y, z); });
   }
   const auto response = Filtered(image, std::get<LaplacianFilter>(filter.of), volume.box);
   CONSILIUM_TRY(response);
-  return Multiplied(response->values.data(), volume, box, riesz);
+  return Multiplied(response->values, 0, volume, box, riesz);
 }
 
 }  // namespace consilium::engine

@@ -3,7 +3,9 @@
 #include <fmt/format.h>
 
 #include <numbers>
+#include <span>
 #include <utility>
+#include <vector>
 
 #include "engine/filter/convolution.h"
 #include "engine/filter/wavelet_tables.h"
@@ -33,16 +35,26 @@ void RoundToSingle(std::vector<double>& taps, bool coiflet) {
 template <typename Number>
 using VisitPart = std::function<Result<void>(const std::string& name, PartIn<Number> part)>;
 
-// All combinations of low and high along the axes from `axis` on, in `out`.
+// What is decomposed, filtered along one axis.
 template <typename Number>
-Result<void> Decompose(const std::string& name, PartIn<Number> part, std::size_t axis,
-                       const Kernel& low, const Kernel& high, const std::array<bool, 3>& along,
+using Along =
+    std::function<PartIn<Number>(std::size_t axis, const Chain& filter, const Range& out)>;
+
+// All combinations of low and high along `axes`, of which there is one or more, in `out`.
+template <typename Number>
+Result<void> Decompose(const std::string& name, std::span<const std::size_t> axes,
+                       const Along<Number>& along, const Chain& low, const Chain& high,
                        const Ranges& out, const VisitPart<Number>& visit) {
-  while (axis < 3 && !along[axis]) ++axis;
-  if (axis == 3) return visit(name, std::move(part));
-  for (const auto& [letter, kernel] : {std::pair("L", &low), std::pair("H", &high)}) {
-    CONSILIUM_TRY(Decompose(name + letter, Convolved(part, axis, {*kernel}, kPeriodic, out[axis]),
-                            axis + 1, low, high, along, out, visit));
+  for (const auto& [letter, filter] : {std::pair("L", &low), std::pair("H", &high)}) {
+    PartIn<Number> part = along(axes[0], *filter, out[axes[0]]);
+    if (axes.size() == 1) {
+      CONSILIUM_TRY(visit(name + letter, std::move(part)));
+      continue;
+    }
+    const Along<Number> next = [&part](std::size_t axis, const Chain& of, const Range& within) {
+      return Convolved(part, axis, of, kPeriodic, within);
+    };
+    CONSILIUM_TRY(Decompose(name + letter, axes.subspan(1), next, low, high, out, visit));
   }
   return {};
 }
@@ -72,18 +84,22 @@ template <typename Number>
 Result<void> ForEachSubBandIn(const Image& image, const WaveletFilters& filters, const Box& box,
                               const StationaryLevels& levels, const VisitSubBand& visit) {
   const int centre = static_cast<int>(filters.low.size() / 2);
-  const Kernel low{filters.low, centre}, high{filters.high, centre};
+  const Chain low = {{filters.low, centre}}, high = {{filters.high, centre}};
   Separable approximation;
+  std::vector<std::size_t> axes;
   std::array<int, 3> whole = image.grid.size;
   for (std::size_t axis = 0; axis < 3; ++axis) {
-    if (levels.along[axis]) approximation[axis] = {low};
     whole[axis] += whole[axis] % 2;
+    if (!levels.along[axis]) continue;
+    approximation[axis] = low;
+    axes.push_back(axis);
   }
   const int count = levels.start_level + levels.level;
   std::vector<Ranges> outs = {RangesOf(box)};  // of the last level, of the one before it, ...
   for (int i = 0; i < count; ++i)
     outs.push_back(SeenBy(approximation, outs.back(), whole, kPeriodic));
-  auto part = Taken<Number>(image, outs.back(), kPeriodic, whole);
+  const Ranges seen = outs.back();
+  PartIn<Number> part;  // the approximation so far
   const auto visit_as_image = [&](const std::string& name, PartIn<Number> band, int level) {
     SubBand sub_band{name, ImageOf(std::move(band)), level};
     return visit(std::move(sub_band));  // the part is gone
@@ -92,24 +108,25 @@ Result<void> ForEachSubBandIn(const Image& image, const WaveletFilters& filters,
   PartIn<Number> last;  // that without an H
   for (int i = 1; i <= count; ++i) {
     outs.pop_back();
+    const auto along = [&](std::size_t axis, const Chain& filter, const Range& out) {
+      return i == 1 ? Convolved<Number>(image, seen, whole, axis, filter, kPeriodic, out)
+                    : Convolved(part, axis, filter, kPeriodic, out);
+    };
+    const VisitPart<Number> but_the_last = [&](const std::string& name,
+                                               PartIn<Number> band) -> Result<void> {
+      if (name.find('H') != std::string::npos)
+        return visit_as_image(name, std::move(band), i - levels.start_level);
+      last_name = name;
+      if (i == count) last = std::move(band);  // else it is made again for the next level
+      return {};
+    };
     if (i > levels.start_level) {
-      const VisitPart<Number> but_the_last = [&](const std::string& name,
-                                                 PartIn<Number> band) -> Result<void> {
-        if (name.find('H') != std::string::npos)
-          return visit_as_image(name, std::move(band), i - levels.start_level);
-        last_name = name;
-        if (i == count) last = std::move(band);  // else it goes on as the next level
-        return {};
-      };
-      if (i == count) {
-        CONSILIUM_TRY(Decompose("", std::move(part), 0, low, high, levels.along, RangesOf(box),
-                                but_the_last));
-        break;
-      }
-      CONSILIUM_TRY(Decompose("", part, 0, low, high, levels.along, RangesOf(box), but_the_last));
+      CONSILIUM_TRY(Decompose<Number>("", axes, along, low, high, RangesOf(box), but_the_last));
     }
-    for (std::size_t axis = 0; axis < 3; ++axis)
-      part = Convolved(part, axis, approximation[axis], kPeriodic, outs.back()[axis]);
+    if (i == count) break;
+    part = along(axes[0], low, outs.back()[axes[0]]);
+    for (const std::size_t axis : std::span(axes).subspan(1))
+      part = Convolved(part, axis, low, kPeriodic, outs.back()[axis]);
   }
   return visit_as_image(last_name, std::move(last), levels.level);
 }

@@ -107,20 +107,20 @@ Result<Image> ToTemplate(const Image& image, std::span<const double> foreground,
     knot.to /= equal;
     knots.push_back(knot);
   }
-  Image mapped{image.grid, {}};
-  mapped.values.reserve(image.values.size());
+  std::vector<double> mapped;
+  mapped.reserve(image.values.size());
   for (const double value : image.values) {
     // The piece that ends at the first inner knot above, the last piece beyond all of them.
     const auto end = std::upper_bound(knots.begin() + 1, knots.end() - 1, value,
                                       [](double x, const Knot& knot) { return x < knot.from; });
     const Knot& a = *(end - 1);
-    mapped.values.push_back(a.to + (value - a.from) * (end->to - a.to) / (end->from - a.from));
+    mapped.push_back(a.to + (value - a.from) * (end->to - a.to) / (end->from - a.from));
   }
-  return mapped;
+  return Image{image.grid, std::move(mapped)};
 }
 
 std::vector<double> AboveMean(const Image& image) {
-  const double mean = MeanAndSdOf(image.values).mean;
+  const double mean = MeanAndSdOf(image.values.AsDoubles()).mean;
   std::vector<double> above;
   for (const double value : image.values) {
     if (value > mean) above.push_back(value);

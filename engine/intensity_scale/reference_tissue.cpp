@@ -137,10 +137,10 @@ Result<Image> ToReference(const Image& image, const ReferenceTissue& tissue, Tis
                 fmt::format("the reference tissue's {} is {}, must be > 0 to divide by it",
                             ratio ? "centre" : "spread", unit));
   }
-  Image scaled{image.grid, {}};
-  scaled.values.reserve(image.values.size());
-  for (const double value : image.values) scaled.values.push_back((value - zero) / unit);
-  return scaled;
+  std::vector<double> scaled;
+  scaled.reserve(image.values.size());
+  for (const double value : image.values) scaled.push_back((value - zero) / unit);
+  return Image{image.grid, std::move(scaled)};
 }
 
 }  // namespace consilium::engine

@@ -30,20 +30,20 @@ Result<Image> Scored(const Image& image, std::span<const double> that_count,
                             "region",
                             that_count.size()));
   }
-  Image scored{image.grid, {}};
-  scored.values.reserve(image.values.size());
+  std::vector<double> scored;
+  scored.reserve(image.values.size());
   for (const double value : image.values) {
     double z = (value - of.mean) / of.sd;
     if (how.clip_sigmas) z = std::clamp(z, -*how.clip_sigmas, *how.clip_sigmas);
-    scored.values.push_back(how.scale * z);
+    scored.push_back(how.scale * z);
   }
-  return scored;
+  return Image{image.grid, std::move(scored)};
 }
 
 }  // namespace
 
 Result<Image> ToStandardScore(const Image& image, const StandardScore& how) {
-  return Scored(image, image.values, how);
+  return Scored(image, image.values.AsDoubles(), how);
 }
 
 Result<Image> ToStandardScore(const Image& image, const Mask& mask, const StandardScore& how) {

@@ -37,8 +37,8 @@ Grid Thickened(Grid grid) {
   return grid;
 }
 
-template <typename Picture, typename Value>
-typename Picture::Pointer ToItk(const Grid& grid, const std::vector<Value>& values) {
+template <typename Picture, typename Values>
+typename Picture::Pointer ToItk(const Grid& grid, const Values& values) {
   const Grid thick = Thickened(grid);
   auto picture = Picture::New();
   typename Picture::SizeType size;
@@ -126,18 +126,18 @@ BiasCorrection Correct(const Image& image, const std::vector<std::uint8_t>& insi
   spline->Update();
   const auto* logarithms = spline->GetOutput()->GetBufferPointer();
   const Grid thick = Thickened(image.grid);
-  BiasCorrection result{{image.grid, {}}, {image.grid, {}}};
+  std::vector<double> fields, corrected;
   std::size_t i = 0;
   for (int z = 0; z < image.grid.size[2]; ++z) {
     for (int y = 0; y < image.grid.size[1]; ++y) {
       for (int x = 0; x < image.grid.size[0]; ++x, ++i) {
         const double field = Exp(static_cast<double>(logarithms[thick.Index(x, y, z)][0]));
-        result.field.values.push_back(field);
-        result.image.values.push_back(image.values[i] / field);
+        fields.push_back(field);
+        corrected.push_back(image.values[i] / field);
       }
     }
   }
-  return result;
+  return {{image.grid, std::move(corrected)}, {image.grid, std::move(fields)}};
 }
 
 }  // namespace
@@ -176,7 +176,7 @@ Result<BiasCorrection> CorrectBiasField(const Image& image, const Mask& mask,
 }
 
 Result<BiasCorrection> CorrectBiasField(const Image& image, const BiasFieldOptions& options) {
-  const auto threshold = OtsuThreshold(image.values);
+  const auto threshold = OtsuThreshold(image.values.AsDoubles());
   CONSILIUM_TRY(threshold);
   Mask mask{image.grid, {}};
   mask.inside.reserve(image.values.size());

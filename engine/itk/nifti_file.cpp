@@ -7,10 +7,9 @@
 #include <array>
 #include <cmath>
 #include <cstring>
-#include <limits>
 #include <memory>
+#include <span>
 #include <string_view>
-#include <type_traits>
 #include <vector>
 
 namespace consilium::engine::itk_files {
@@ -187,20 +186,16 @@ Result<void> ForEachPiece(const NiftiFile& file, const Work& work) {
 
 template <typename Number>
 Result<bool> ReadNumbers(const NiftiFile& file, Image& image) {
-  using Limits = std::numeric_limits<Number>;
   const std::size_t voxels = image.grid.voxel_count();
   if (voxels * sizeof(Number) != file.bytes) return false;
-  image.values.resize(voxels);
+  std::vector<Holding<Number>> values(voxels);
   CONSILIUM_TRY(ForEachPiece(file, [&](std::uint64_t at, std::span<const char> piece) {
-    double* to = &image.values[at / sizeof(Number)];
+    Holding<Number>* to = &values[at / sizeof(Number)];
     for (std::size_t i = 0; i + sizeof(Number) <= piece.size(); i += sizeof(Number))
-      *to++ = static_cast<double>(At<Number>(&piece[i], file.swapped));
+      *to++ = static_cast<Holding<Number>>(At<Number>(&piece[i], file.swapped));
   }));
-  if (Limits::is_integer) {
-    image.numbers = {true, static_cast<double>(Limits::lowest()),
-                     static_cast<double>(Limits::max())};
-  }
-  image.numbers.single_precision = std::is_same_v<Number, float>;
+  image.values = VoxelValues::Smallest(std::move(values));
+  image.numbers = KindOf<Number>();
   return true;
 }
 
@@ -268,8 +263,7 @@ Result<bool> ReadVoxels(const NiftiFile& file, Image& image) {
   }
 }
 
-Result<void> PutBackNotFinite(const NiftiFile& file, unsigned components,
-                              std::span<double> values) {
+Result<void> PutBackNotFinite(const NiftiFile& file, unsigned components, VoxelValues& values) {
   if (file.number_bytes == 0 && !Unpacked(file.data).IsPacked()) return {};  // its size was checked
   const std::size_t step = file.number_bytes == 0 ? 1 : static_cast<std::size_t>(file.number_bytes);
   const std::size_t voxels = values.size() / components;
@@ -280,7 +274,7 @@ Result<void> PutBackNotFinite(const NiftiFile& file, unsigned components,
       // Components are stored one after another, and a voxel's are together in `values`.
       const std::size_t n = (at + i) / step;
       if (!std::isfinite(number) && n < values.size())
-        values[n % voxels * components + n / voxels] = number;
+        values.Set(n % voxels * components + n / voxels, static_cast<float>(number));
     }
   });
 }

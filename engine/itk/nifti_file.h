@@ -11,7 +11,6 @@
 #include <cstdint>
 #include <filesystem>
 #include <optional>
-#include <span>
 
 #include "base/result.h"
 #include "engine/grid.h"
@@ -44,6 +43,6 @@ struct NiftiFile {
 // are put back into `values` [voxels x components], where ITK has 0. Errors: kDataLoss (the file
 // ends before its voxels do, or its checksum is wrong).
 [[nodiscard]] Result<void> PutBackNotFinite(const NiftiFile& file, unsigned components,
-                                            std::span<double> values);
+                                            VoxelValues& values);
 
 }  // namespace consilium::engine::itk_files

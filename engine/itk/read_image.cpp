@@ -71,14 +71,9 @@ itk::ImageIOBase::Pointer ReaderOf(const std::string& path) {
 template <typename Number>
 void Convert(const std::vector<char>& bytes, Image& image) {
   const auto* numbers = reinterpret_cast<const Number*>(bytes.data());
-  for (std::size_t i = 0; i < image.values.size(); ++i)
-    image.values[i] = static_cast<double>(numbers[i]);
-  using Limits = std::numeric_limits<Number>;
-  if (Limits::is_integer) {
-    image.numbers = {true, static_cast<double>(Limits::lowest()),
-                     static_cast<double>(Limits::max())};
-  }
-  image.numbers.single_precision = std::is_same_v<Number, float>;
+  const std::size_t count = bytes.size() / sizeof(Number);
+  image.values = VoxelValues::Smallest(std::vector<Holding<Number>>(numbers, numbers + count));
+  image.numbers = KindOf<Number>();
 }
 
 bool Convert(itk::IOComponentEnum type, const std::vector<char>& bytes, Image& image) {
@@ -197,7 +192,6 @@ Result<Stored> Read(const std::filesystem::path& path, unsigned components_max) 
   reader->SetIORegion(region);
   const auto bytes = BytesOf(*reader, path);
   CONSILIUM_TRY(bytes);
-  image.values.resize(image.grid.voxel_count() * stored.components);
   if (!Convert(reader->GetComponentType(), *bytes, image))
     return Cannot(
         path, "holds numbers of a kind that is not read here; convert it to whole or real numbers");
@@ -280,10 +274,11 @@ Result<SegmentedImage> ReadSegmentedImage(const std::filesystem::path& path) {
     return result;
   }
   for (std::size_t layer = 0; layer < stored->components; ++layer) {
-    Image& image = result.layers.emplace_back(Image{together.grid, {}});
-    image.values.reserve(image.grid.voxel_count());
+    std::vector<double> values;
+    values.reserve(together.grid.voxel_count());
     for (std::size_t i = layer; i < together.values.size(); i += stored->components)
-      image.values.push_back(together.values[i]);
+      values.push_back(together.values[i]);
+    result.layers.push_back({together.grid, VoxelValues::Smallest(std::move(values))});
   }
   return result;
 }

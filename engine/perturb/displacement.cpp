@@ -47,8 +47,9 @@ Image Moved(Image image, const WayBack& way_back, Interpolation how) {
     for (std::size_t axis = 0; axis < 3; ++axis) ToSplineCoefficients(image, axis);
   }
   const Grid& grid = image.grid;
-  Image moved{grid, {}};
-  moved.values.reserve(image.values.size());
+  const std::vector<double>& values = image.values.Doubles();
+  std::vector<double> moved;
+  moved.reserve(values.size());
   for (int z = 0; z < grid.size[2]; ++z) {
     for (int y = 0; y < grid.size[1]; ++y) {
       for (int x = 0; x < grid.size[0]; ++x) {
@@ -59,18 +60,18 @@ Image Moved(Image image, const WayBack& way_back, Interpolation how) {
         double sum = 0;
         for (std::size_t k = 0; k < static_cast<std::size_t>(along_z.count); ++k) {
           for (std::size_t j = 0; j < static_cast<std::size_t>(along_y.count); ++j) {
-            const double* row = &image.values[grid.Index(0, along_y.at[j], along_z.at[k])];
+            const double* row = &values[grid.Index(0, along_y.at[j], along_z.at[k])];
             double of_row = 0;
             for (std::size_t i = 0; i < static_cast<std::size_t>(along_x.count); ++i)
               of_row += along_x.weight[i] * row[along_x.at[i]];
             sum += along_z.weight[k] * along_y.weight[j] * of_row;
           }
         }
-        moved.values.push_back(sum);
+        moved.push_back(sum);
       }
     }
   }
-  return moved;
+  return {grid, std::move(moved)};
 }
 
 }  // namespace

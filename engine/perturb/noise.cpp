@@ -52,10 +52,10 @@ Result<double> NoiseLevel(const Image& image, const Mask& mask) {
 }
 
 Image WithNoise(const Image& image, double sd, Rng& rng) {
-  Image noisy{image.grid, {}};
-  noisy.values.reserve(image.values.size());
-  for (const double value : image.values) noisy.values.push_back(value + sd * rng.Normal());
-  return noisy;
+  std::vector<double> noisy;
+  noisy.reserve(image.values.size());
+  for (const double value : image.values) noisy.push_back(value + sd * rng.Normal());
+  return {image.grid, std::move(noisy)};
 }
 
 }  // namespace consilium::engine

@@ -47,7 +47,7 @@ class Diagnostics {
   void OfImage(const std::string& stage, const Image& image) {
     Sizes("img_dim", stage, image.grid.size);
     Sizes("vox_dim", stage, image.grid.spacing_mm);
-    Intensities("", stage, image.values);
+    Intensities("", stage, image.values.AsDoubles());
   }
   void OfRegion(const std::string& stage, const Image& image, const Mask& intensity,
                 const Mask& morphological) {

@@ -82,7 +82,7 @@ Result<std::vector<Comparison>> CompareMap(const ResponseMap& map, const fs::pat
   CONSILIUM_TRY(reference);
   const engine::Image& image = phantom->image;
   const std::array<int, 3>& size = image.grid.size;
-  const std::vector<double>& theirs = reference->image.values;
+  const std::vector<double> theirs = reference->image.values.AsDoubles();
   if (size != reference->image.grid.size || theirs.empty()) {
     return Fail(ErrorCode::kInvalidArgument,
                 fmt::format("{} has {} voxels, its phantom {}; take both from one publication",

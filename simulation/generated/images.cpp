@@ -169,9 +169,9 @@ Depths DepthsAt(const Body& body, const engine::Position& at) {
 // Gaussian noise of standard deviation 1 that is alike over `length_mm`, as a scanner shows it: a
 // point spread makes it longer and weaker, along each axis by the law of Gaussian convolution.
 std::vector<double> Texture(const engine::Grid& grid, double length_mm, double psf_mm, Rng& rng) {
-  engine::Image white{grid, {}};
-  white.values.reserve(grid.voxel_count());
-  for (std::size_t i = 0; i < grid.voxel_count(); ++i) white.values.push_back(rng.Normal());
+  std::vector<double> white;
+  white.reserve(grid.voxel_count());
+  for (std::size_t i = 0; i < grid.voxel_count(); ++i) white.push_back(rng.Normal());
   engine::Separable kernels;
   double amplitude = 1;
   for (std::size_t axis = 0; axis < 3; ++axis) {
@@ -193,7 +193,7 @@ std::vector<double> Texture(const engine::Grid& grid, double length_mm, double p
   engine::Box all;
   for (std::size_t axis = 0; axis < 3; ++axis) all.last[axis] = grid.size[axis] - 1;
   all.empty = false;
-  engine::Part part = engine::Pooled(white, {kernels}, engine::Pooling::kSum,
+  engine::Part part = engine::Pooled({grid, std::move(white)}, {kernels}, engine::Pooling::kSum,
                                      engine::Boundary::kPeriodic, engine::RangesOf(all));
   for (double& value : part.values) value *= amplitude;
   return std::move(part.values);
@@ -325,7 +325,8 @@ Volume DrawVolume(std::uint64_t seed, const ImagedCase& one) {
   const double edge_mm = 0.15 + 0.6 * scanner.psf_mm;  // width of the borders
 
   Volume volume{{{grid, {}, {true, -32768, 32767}}, place}, {{grid, {}}, place}};
-  volume.image.image.values.reserve(grid.voxel_count());
+  std::vector<double> values;
+  values.reserve(grid.voxel_count());
   volume.mask.mask.inside.reserve(grid.voxel_count());
   for (int k = 0; k < grid.size[2]; ++k) {
     for (int j = 0; j < grid.size[1]; ++j) {
@@ -357,11 +358,12 @@ Volume DrawVolume(std::uint64_t seed, const ImagedCase& one) {
         }
         value = std::abs(value * field + scanner.noise * rng.Normal());
         value *= kMarrowLevel * scanner.gain;
-        volume.image.image.values.push_back(std::min(std::floor(value + 0.5), 32767.0));
+        values.push_back(std::min(std::floor(value + 0.5), 32767.0));
         volume.mask.mask.inside.push_back(depths.body > drawn_mm ? 1 : 0);
       }
     }
   }
+  volume.image.image.values = std::move(values);
   return volume;
 }
 

@@ -92,7 +92,7 @@ std::string Packed(const ScratchFolder& scratch, const std::string& bytes) {
 PlacedImage With(PlacedImage placed, std::initializer_list<std::array<int, 3>> voxels,
                  double value) {
   for (const auto& [x, y, z] : voxels)
-    placed.image.values[placed.image.grid.Index(x, y, z)] = value;
+    placed.image.values.Doubles()[placed.image.grid.Index(x, y, z)] = value;
   return placed;
 }
 
@@ -135,7 +135,7 @@ void AddMasks(Hospital& hospital) {
   hospital.BadMask("finer", Nifti(fine), {"differs from the image's in size, spacing, origin"},
                    Told::kWarning);
   PlacedImage fractions = mask;
-  for (double& value : fractions.image.values) value *= 0.5;
+  for (double& value : fractions.image.values.Doubles()) value *= 0.5;
   hospital.BadMask("fractions", Nifti(fractions),
                    {"not whole", "no label map", "do not interpolate"});
   hospital.BadMask("nan_mask", Nifti(With(mask, {{0, 0, 0}}, std::nan(""))), {"not whole"});

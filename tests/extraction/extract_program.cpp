@@ -20,7 +20,7 @@ namespace {
 namespace fs = std::filesystem;
 using testing_support::ScratchFolder;
 
-std::string Floats(const std::vector<double>& values) {
+std::string Floats(const engine::VoxelValues& values) {
   std::string bytes;
   bytes.reserve(values.size() * sizeof(float));
   for (const double value : values) {
@@ -193,7 +193,7 @@ void WriteCases(const ScratchFolder& scratch, const engine::Grid& grid, int coun
   std::string list = "id,image,mask,scanner\n";
   for (int i = 1; i <= count; ++i) {
     engine::PlacedImage image = Texture(grid);
-    for (double& value : image.image.values) value *= 1 + 0.01 * i;
+    for (double& value : image.image.values.Doubles()) value *= 1 + 0.01 * i;
     scratch.Write(fmt::format("case{}.nrrd", i), Nrrd(image));
     list += fmt::format("case{0},case{0}.nrrd,mask.nrrd,{1}\n", i, i % 2 == 0 ? "A" : "B");
   }

@@ -58,14 +58,14 @@ using Row = std::map<std::string, std::string>;
 // A number for every voxel, by its place.
 template <typename ValueAt>
 engine::PlacedImage Made(const engine::Grid& grid, const ValueAt& value_at) {
-  engine::PlacedImage made{{grid, {}}, {{-31.5, 20.25, 7}, {{{1, 0, 0}, {0, 1, 0}, {0, 0, 1}}}}};
+  std::vector<double> values;
   for (int z = 0; z < grid.size[2]; ++z) {
     for (int y = 0; y < grid.size[1]; ++y) {
       for (int x = 0; x < grid.size[0]; ++x)
-        made.image.values.push_back(static_cast<double>(value_at(x, y, z)));
+        values.push_back(static_cast<double>(value_at(x, y, z)));
     }
   }
-  return made;
+  return {{grid, std::move(values)}, {{-31.5, 20.25, 7}, {{{1, 0, 0}, {0, 1, 0}, {0, 0, 1}}}}};
 }
 
 // A texture, and an ellipsoid of 1 in the middle.

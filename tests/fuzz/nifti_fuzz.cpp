@@ -31,8 +31,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   if (checked && *checked) {
     Hold(static_cast<double>((**checked).bytes) <= kUnpackedMax * static_cast<double>(size));
     for (const unsigned components : {1U, 3U}) {
-      std::vector<double> values(static_cast<std::size_t>((**checked).bytes) / components / 4 *
-                                 components);
+      consilium::engine::VoxelValues values = std::vector<double>(
+          static_cast<std::size_t>((**checked).bytes) / components / 4 * components);
       const auto put_back = PutBackNotFinite(**checked, components, values);
       Hold(put_back.has_value() || !put_back.error().message.empty());
     }

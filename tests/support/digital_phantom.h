@@ -41,7 +41,7 @@ inline DigitalPhantom MakeDigitalPhantom() {
   for (const char voxel : kVoxels) {
     const bool inside = voxel != '.';
     const bool bright = phantom.image.values.size() == 52;  // a hole in the third slice
-    phantom.image.values.push_back(inside ? voxel - '0' : bright ? 9 : 1);
+    phantom.image.values.Doubles().push_back(inside ? voxel - '0' : bright ? 9 : 1);
     phantom.mask.inside.push_back(inside ? 1 : 0);
     if (inside) phantom.inside.push_back(voxel - '0');
   }

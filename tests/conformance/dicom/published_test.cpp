@@ -49,7 +49,7 @@ TEST_P(Dicom, IsThePublishedImageAndMaskVoxelForVoxel) {
   ASSERT_TRUE(image.has_value()) << image.error().message;
   EXPECT_EQ(image->notes, std::vector<std::string>{});
   const Grid& grid = image->placed.image.grid;
-  const std::vector<double>& values = image->placed.image.values;
+  const VoxelValues& values = image->placed.image.values;
   if (!one.image.empty()) {
     const auto nifti = itk_files::ReadImage(Shared(one.image));
     ASSERT_TRUE(nifti.has_value()) << nifti.error().message;

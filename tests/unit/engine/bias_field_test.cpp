@@ -34,8 +34,8 @@ Scan Shaded(std::uint64_t seed) {
         const bool body = r < 0.8, core = r < 0.2;
         const double field = std::exp(0.5 * u + 0.3 * v * v - 0.25 * u * w);
         const double tissue = core ? 200 : body ? 100 : 0;
-        scan.truth.values.push_back(field);
-        scan.image.values.push_back(
+        scan.truth.values.Doubles().push_back(field);
+        scan.image.values.Doubles().push_back(
             std::abs(field * tissue * (1 + 0.02 * rng.Normal()) + rng.Normal()));
         scan.outer.inside.push_back(body && !core ? 1 : 0);
         scan.inner.inside.push_back(core ? 1 : 0);
@@ -58,8 +58,9 @@ BiasFieldOptions Fast() {
 }
 
 Digest DigestOf(const BiasCorrection& corrected) {
-  std::vector<std::uint8_t> bytes(corrected.image.values.size() * sizeof(double));
-  std::memcpy(bytes.data(), corrected.image.values.data(), bytes.size());
+  const std::vector<double> values = corrected.image.values.AsDoubles();
+  std::vector<std::uint8_t> bytes(values.size() * sizeof(double));
+  std::memcpy(bytes.data(), values.data(), bytes.size());
   return Sha256(bytes);
 }
 
@@ -118,7 +119,7 @@ TEST(BiasField, IsTakenOutOfEveryTissue) {
     // What is left of the true field, after the estimated one.
     Image left = scan.truth;
     for (std::size_t i = 0; i < left.values.size(); ++i)
-      left.values[i] /= corrected->field.values[i];
+      left.values.Doubles()[i] /= corrected->field.values[i];
     EXPECT_LT(CoefficientOfVariation(left, body), 0.02);
     for (std::size_t i = 0; i < left.values.size(); i += 97) {
       EXPECT_NEAR(corrected->image.values[i] * corrected->field.values[i], scan.image.values[i],
@@ -130,7 +131,7 @@ TEST(BiasField, IsTakenOutOfEveryTissue) {
 TEST(BiasField, OfAnEvenImageIsNearlyFlat) {
   Scan scan = Shaded(3);
   for (std::size_t i = 0; i < scan.image.values.size(); ++i)
-    scan.image.values[i] /= scan.truth.values[i];
+    scan.image.values.Doubles()[i] /= scan.truth.values[i];
   const auto corrected = CorrectBiasField(scan.image, Fast());
   ASSERT_TRUE(corrected.has_value());
   EXPECT_LT(CoefficientOfVariation(corrected->field, scan.outer), 0.005);
@@ -142,7 +143,7 @@ TEST(BiasField, OfASingleSliceIsTakenOut) {
     return std::vector(values.begin() + 48 * 40 * 12, values.begin() + 48 * 40 * 13);
   };
   const Grid grid{{48, 40, 1}, {3, 3, 5}};
-  const Image image{grid, slice(scan.image.values)};
+  const Image image{grid, slice(scan.image.values.AsDoubles())};
   const Mask outer{grid, slice(scan.outer.inside)};
   const auto corrected = CorrectBiasField(image, Fast());
   ASSERT_TRUE(corrected.has_value()) << corrected.error().message;
@@ -157,7 +158,7 @@ TEST(BiasField, RefusesWhatItCannotSee) {
       none{grid, std::vector<std::uint8_t>(grid.voxel_count())};
   EXPECT_EQ(CorrectBiasField(image, all).error().code, ErrorCode::kFailedPrecondition);
   EXPECT_EQ(CorrectBiasField(image).error().code, ErrorCode::kFailedPrecondition);
-  image.values[0] = 7;
+  image.values.Doubles()[0] = 7;
   EXPECT_EQ(CorrectBiasField(image, none).error().code, ErrorCode::kFailedPrecondition);
   EXPECT_EQ(CorrectBiasField(image, Mask{{{1, 1, 1}, {1, 1, 1}}, {1}}).error().code,
             ErrorCode::kInvalidArgument);
@@ -167,7 +168,7 @@ TEST(BiasField, RefusesWhatItCannotSee) {
   options = {};
   options.shrink_factor = 0;
   EXPECT_EQ(CorrectBiasField(image, all, options).error().code, ErrorCode::kInvalidArgument);
-  image.values[5] = std::numeric_limits<double>::quiet_NaN();
+  image.values.Doubles()[5] = std::numeric_limits<double>::quiet_NaN();
   EXPECT_EQ(CorrectBiasField(image, all).error().code, ErrorCode::kInvalidArgument);
 }
 

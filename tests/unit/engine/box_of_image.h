@@ -17,7 +17,7 @@ inline Image CutOut(const Image& image, const Box& box) {
   for (int z = box.first[2]; z <= box.last[2]; ++z) {
     for (int y = box.first[1]; y <= box.last[1]; ++y) {
       for (int x = box.first[0]; x <= box.last[0]; ++x)
-        part.values.push_back(image.values[image.grid.Index(x, y, z)]);
+        part.values.Doubles().push_back(image.values[image.grid.Index(x, y, z)]);
     }
   }
   return part;

@@ -31,7 +31,7 @@ Image SlowResponse(const Image& image, std::size_t axis, const Kernel& kernel, B
           sum += kernel.taps[static_cast<std::size_t>(j)] *
                  image.values[image.grid.Index(at[0], at[1], at[2])];
         }
-        response.values[image.grid.Index(x, y, z)] = sum;
+        response.values.Doubles()[image.grid.Index(x, y, z)] = sum;
       }
     }
   }
@@ -100,14 +100,14 @@ TEST(Convolution, PoolsTheResponsesOfAllKernels) {
     for (std::size_t k = 1; k < kernels.size(); ++k) {
       const Image other = SlowResponse(image, kernels[k], Boundary::kMirror);
       for (std::size_t i = 0; i < expected.values.size(); ++i) {
-        double& value = expected.values[i];
+        double& value = expected.values.Doubles()[i];
         value = pooling == Pooling::kMax   ? std::max(value, other.values[i])
                 : pooling == Pooling::kMin ? std::min(value, other.values[i])
                                            : value + other.values[i];
       }
     }
     if (pooling == Pooling::kMean) {
-      for (double& value : expected.values) value /= 4;
+      for (double& value : expected.values.Doubles()) value /= 4;
     }
     ExpectSame(
         ImageOf(Pooled(image, kernels, pooling, Boundary::kMirror, RangesOf(Whole(image.grid)))),
@@ -135,7 +135,7 @@ Image QuarterTurned(const Image& image) {
   for (int z = 0; z < size[2]; ++z) {
     for (int y = 0; y < size[1]; ++y) {
       for (int x = 0; x < size[0]; ++x) {
-        turned.values[turned.grid.Index(size[1] - 1 - y, x, z)] =
+        turned.values.Doubles()[turned.grid.Index(size[1] - 1 - y, x, z)] =
             image.values[image.grid.Index(x, y, z)];
       }
     }

@@ -35,7 +35,7 @@ TEST(StationaryWavelet, OfAFlatImageIsInTheLowBandAlone) {
 
 TEST(StationaryWavelet, OfAPointIsTheProductOfTheFilters) {
   Image point{{{8, 8, 8}, {1, 1, 1}}, std::vector<double>(512)};
-  point.values[point.grid.Index(3, 4, 5)] = 1;
+  point.values.Doubles()[point.grid.Index(3, 4, 5)] = 1;
   const auto filters = WaveletNamed("coif1");
   const auto bands = StationaryWavelet(point, *filters, Whole(point.grid));
   ASSERT_EQ(bands.size(), 8U);
@@ -77,10 +77,11 @@ TEST(LaplacianOfGaussian, OfAGaussianIsTheAnalyticOne) {
   for (int z = 0; z < 40; ++z) {
     for (int y = 0; y < 40; ++y) {
       for (int x = 0; x < 40; ++x)
-        image.values.push_back(1000 * std::exp(-squared(x, y, z) / (2 * kWidth * kWidth)));
+        image.values.Doubles().push_back(1000 *
+                                         std::exp(-squared(x, y, z) / (2 * kWidth * kWidth)));
     }
   }
-  const auto filtered = LaplacianOfGaussian(InSinglePrecision(image), kSigma, Whole(image.grid));
+  const auto filtered = LaplacianOfGaussian(image, kSigma, Whole(image.grid));
   ASSERT_TRUE(filtered.has_value());
   const double both = kWidth * kWidth + kSigma * kSigma,
                height = 1000 * std::pow(kWidth * kWidth / both, 1.5);
@@ -96,9 +97,8 @@ TEST(LaplacianOfGaussian, OfAGaussianIsTheAnalyticOne) {
 TEST(LaplacianOfGaussian, OfABoxIsThatOfTheWholeImageThere) {
   const Region region = RandomRegion(4, {90, 30, 20}, 0.5, {1, 1, 3});
   const Box box{{40, 10, 5}, {52, 20, 12}, false};
-  const auto whole =
-                 LaplacianOfGaussian(InSinglePrecision(region.image), 1, Whole(region.image.grid)),
-             part = LaplacianOfGaussian(InSinglePrecision(region.image), 1, box);
+  const auto whole = LaplacianOfGaussian(region.image, 1, Whole(region.image.grid)),
+             part = LaplacianOfGaussian(region.image, 1, box);
   ASSERT_TRUE(whole && part);
   const Image expected = CutOut(*whole, box);
   for (std::size_t i = 0; i < expected.values.size(); ++i)
@@ -107,12 +107,12 @@ TEST(LaplacianOfGaussian, OfABoxIsThatOfTheWholeImageThere) {
 
 TEST(LaplacianOfGaussian, RefusesWhatItCannotFilter) {
   const Image thin{{{9, 9, 3}, {1, 1, 1}}, std::vector<double>(243)};
-  EXPECT_EQ(LaplacianOfGaussian(InSinglePrecision(thin), 1, Whole(thin.grid)).error().code,
+  EXPECT_EQ(LaplacianOfGaussian(thin, 1, Whole(thin.grid)).error().code,
             ErrorCode::kInvalidArgument);
   const Image good{{{9, 9, 9}, {1, 1, 1}}, std::vector<double>(729, 5)};
-  EXPECT_EQ(LaplacianOfGaussian(InSinglePrecision(good), 0, Whole(good.grid)).error().code,
+  EXPECT_EQ(LaplacianOfGaussian(good, 0, Whole(good.grid)).error().code,
             ErrorCode::kInvalidArgument);
-  const auto flat = LaplacianOfGaussian(InSinglePrecision(good), 2, Whole(good.grid));
+  const auto flat = LaplacianOfGaussian(good, 2, Whole(good.grid));
   for (const double value : flat->values) EXPECT_NEAR(value, 0, 1e-5);
 }
 
@@ -120,7 +120,7 @@ TEST(Resample, KeepsALinearRampAndTheGridsCentres) {
   Image ramp{{{10, 4, 3}, {1, 2, 3}}, {}};
   for (int z = 0; z < 3; ++z) {
     for (int y = 0; y < 4; ++y) {
-      for (int x = 0; x < 10; ++x) ramp.values.push_back(x);
+      for (int x = 0; x < 10; ++x) ramp.values.Doubles().push_back(x);
     }
   }
   Resampling how;
@@ -137,7 +137,7 @@ TEST(Resample, KeepsALinearRampAndTheGridsCentres) {
 
 TEST(Resample, AroundARegionKeepsTheFirstCornerAndIsZeroOutside) {
   Image ramp{{{10, 4, 3}, {1, 2, 3}}, {}};
-  for (int i = 0; i < 120; ++i) ramp.values.push_back(10 + i % 10);
+  for (int i = 0; i < 120; ++i) ramp.values.Doubles().push_back(10 + i % 10);
   const Box box{{6, 1, 1}, {9, 2, 1}, false};
   const auto to = GridAround(box, ramp.grid, {0.75, 2, 3}, 1);
   ASSERT_TRUE(to.has_value());
@@ -153,7 +153,7 @@ TEST(Resample, AroundARegionKeepsTheFirstCornerAndIsZeroOutside) {
   EXPECT_EQ(fine.values[6], 15);
   ramp.numbers = {};
   ramp.numbers.single_precision = true;
-  for (double& value : ramp.values) value = static_cast<float>(value / 3);
+  for (double& value : ramp.values.Doubles()) value = static_cast<float>(value / 3);
   fine = Resample(ramp, *to, Interpolation::kLinear);
   EXPECT_NEAR(fine.values[0], 14.375 / 3, 1e-6);
   for (const double value : fine.values) EXPECT_EQ(value, static_cast<float>(value));

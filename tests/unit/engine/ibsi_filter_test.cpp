@@ -32,7 +32,7 @@ Image Painted(const std::array<int, 3>& size, const Function& f,
   Image image{{size, spacing_mm}, {}};
   for (int z = 0; z < size[2]; ++z) {
     for (int y = 0; y < size[1]; ++y) {
-      for (int x = 0; x < size[0]; ++x) image.values.push_back(f(x, y, z));
+      for (int x = 0; x < size[0]; ++x) image.values.Doubles().push_back(f(x, y, z));
     }
   }
   return image;
@@ -156,7 +156,7 @@ TEST(GaborFilter, PoolsOverItsDirectionsAndThenItsPlanes) {
     filter.planes = {{0, 1}, {1, 2}};
     const Image ours = Respond(image, filter);
     Image expected = ours;
-    std::fill(expected.values.begin(), expected.values.end(), 0);
+    std::fill(expected.values.Doubles().begin(), expected.values.Doubles().end(), 0);
     for (const auto& plane : filter.planes) {
       std::vector<Image> each;
       for (int i = 0; i < 5; ++i)
@@ -170,7 +170,7 @@ TEST(GaborFilter, PoolsOverItsDirectionsAndThenItsPlanes) {
         }
         if (pooling == Pooling::kMean) pooled = sum / 5;
         if (pooling == Pooling::kSum) pooled = sum;
-        expected.values[i] += pooled / 2;
+        expected.values.Doubles()[i] += pooled / 2;
       }
     }
     ExpectNear(ours, expected, 1e-11);

@@ -21,14 +21,15 @@ Image TwoTissues(std::uint64_t seed, int voxels, double share) {
   Rng rng(seed, "tissues");
   Image image{{{voxels, 1, 1}, {1, 1, 1}}, {}};
   for (int i = 0; i < voxels; ++i)
-    image.values.push_back(rng.Chance(share) ? 100 + 5 * rng.Normal() : 200 + 8 * rng.Normal());
+    image.values.Doubles().push_back(rng.Chance(share) ? 100 + 5 * rng.Normal()
+                                                       : 200 + 8 * rng.Normal());
   return image;
 }
 
 // The same patient on a scanner with another gain and offset.
 Image Elsewhere(const Image& image, double gain, double offset) {
   Image other = image;
-  for (double& value : other.values) value = gain * value + offset;
+  for (double& value : other.values.Doubles()) value = gain * value + offset;
   return other;
 }
 
@@ -40,7 +41,7 @@ TEST(StandardScore, HasMeanZeroAndTheScaleAsItsDeviation) {
     how.sample_sd = sample;
     const auto scored = ToStandardScore(image, how);
     ASSERT_TRUE(scored.has_value());
-    const MeanAndSd of = MeanAndSdOf(scored->values, sample);
+    const MeanAndSd of = MeanAndSdOf(scored->values.AsDoubles(), sample);
     EXPECT_NEAR(of.mean, 0, 1e-10);
     EXPECT_NEAR(of.sd, 100, 1e-10);
   }
@@ -81,10 +82,10 @@ TEST(StandardScore, RefusesWhatHasNone) {
 RC_GTEST_PROP(Landmarks, TakeGainAndOffsetOutOfImages, (std::uint32_t seed)) {
   const Image here = TwoTissues(seed, 300, 0.4);
   const Image there = Elsewhere(here, *rc::gen::inRange(1, 50) / 10.0, *rc::gen::inRange(-90, 90));
-  const auto sums = LandmarksOf(TwoTissues(seed + 1, 400, 0.6).values);
+  const auto sums = LandmarksOf(TwoTissues(seed + 1, 400, 0.6).values.AsDoubles());
   const auto standard = TemplateOf(*sums);
-  const auto a = ToTemplate(here, here.values, *standard),
-             b = ToTemplate(there, there.values, *standard);
+  const auto a = ToTemplate(here, here.values.AsDoubles(), *standard),
+             b = ToTemplate(there, there.values.AsDoubles(), *standard);
   RC_ASSERT(a.has_value() && b.has_value());
   for (std::size_t i = 0; i < a->values.size(); ++i)
     RC_ASSERT(std::abs(a->values[i] - b->values[i]) < 1e-8);
@@ -94,14 +95,14 @@ RC_GTEST_PROP(Landmarks, TakeGainAndOffsetOutOfImages, (std::uint32_t seed)) {
 // order statistics.
 TEST(Landmarks, OfAMappedImageAreTheTemplates) {
   const Image image = TwoTissues(3, 1001, 0.5), other = TwoTissues(4, 700, 0.8);
-  const auto standard =
-      TemplateOf(*Together(*LandmarksOf(image.values), *LandmarksOf(other.values)));
+  const auto standard = TemplateOf(
+      *Together(*LandmarksOf(image.values.AsDoubles()), *LandmarksOf(other.values.AsDoubles())));
   ASSERT_TRUE(standard.has_value());
   EXPECT_EQ(standard->landmarks.front(), 0);
   EXPECT_EQ(standard->landmarks.back(), 100);
-  const auto mapped = ToTemplate(image, image.values, *standard);
+  const auto mapped = ToTemplate(image, image.values.AsDoubles(), *standard);
   ASSERT_TRUE(mapped.has_value());
-  const std::vector<double> sorted = Ascending(mapped->values);
+  const std::vector<double> sorted = Ascending(mapped->values.AsDoubles());
   for (std::size_t i = 0; i < standard->percentiles.size(); ++i)
     EXPECT_NEAR(QuantileOf(sorted, standard->percentiles[i] / 100), standard->landmarks[i], 1e-9);
 }
@@ -149,7 +150,7 @@ TEST(Landmarks, RefuseWhatHasNone) {
 
 TEST(Stripe, IsAroundTheModeThatWasAskedFor) {
   const Image image = TwoTissues(5, 20000, 0.7);
-  const auto highest = StripeOf(image.values);
+  const auto highest = StripeOf(image.values.AsDoubles());
   ASSERT_TRUE(highest.has_value());
   EXPECT_NEAR(highest->tissue.centre, 100, 1);
   EXPECT_LT(highest->low, highest->mode);
@@ -157,22 +158,23 @@ TEST(Stripe, IsAroundTheModeThatWasAskedFor) {
   EXPECT_NEAR(static_cast<double>(highest->tissue.voxels), 2000, 2);  // 2 tau of them
   StripeRule rule;
   rule.mode = StripeRule::Mode::kLast;
-  EXPECT_NEAR(StripeOf(image.values, rule)->tissue.centre, 200, 2);
+  EXPECT_NEAR(StripeOf(image.values.AsDoubles(), rule)->tissue.centre, 200, 2);
   // The second tissue holds 3 of 10 voxels and is wider: its mode is lower than half the highest.
   rule.height_min = 0.5;
-  EXPECT_NEAR(StripeOf(image.values, rule)->tissue.centre, 100, 1);
+  EXPECT_NEAR(StripeOf(image.values.AsDoubles(), rule)->tissue.centre, 100, 1);
 }
 
 RC_GTEST_PROP(Stripe, TakesGainAndOffsetOutOfImages, (std::uint32_t seed)) {
   const Image here = TwoTissues(seed, 2000, 0.6);
   const double gain = *rc::gen::inRange(1, 8), offset = *rc::gen::inRange(-90, 90);
   const Image there = Elsewhere(here, gain, offset);
-  const auto a = StripeOf(here.values), b = StripeOf(there.values);
+  const auto a = StripeOf(here.values.AsDoubles()), b = StripeOf(there.values.AsDoubles());
   RC_ASSERT(a.has_value() && b.has_value());
   // A voxel at the edge of a bin may change it by rounding, and the mode goes a bin along.
   RC_ASSERT(std::abs(b->tissue.centre - (gain * a->tissue.centre + offset)) <
             gain * a->tissue.spread);
-  const auto tissue = ReferenceOf(here.values), other = ReferenceOf(there.values);
+  const auto tissue = ReferenceOf(here.values.AsDoubles()),
+             other = ReferenceOf(there.values.AsDoubles());
   const Image same = *ToReference(here, *tissue), there_scaled = *ToReference(there, *other);
   for (std::size_t i = 0; i < same.values.size(); ++i)
     RC_ASSERT(std::abs(same.values[i] - there_scaled.values[i]) < 1e-9);

@@ -30,7 +30,7 @@ LocalBinaryPatterns3dImages Patterns(const Image& image, const Options& options,
 // Whole numbers from -50 to 50.
 Image Numbers(NumberKind kind) {
   Image image{{{6, 5, 4}, {0.7, 1, 2.5}}, {}, kind};
-  for (int i = 0; i < 120; ++i) image.values.push_back((i * i * 7 + i * 13) % 101 - 50);
+  for (int i = 0; i < 120; ++i) image.values.Doubles().push_back((i * i * 7 + i * 13) % 101 - 50);
   return image;
 }
 constexpr NumberKind kShort = {true, -32768, 32767};

@@ -32,7 +32,7 @@ void Fill(Mask& mask, const Box& box, std::uint8_t value = 1) {
 Image Ramp(const Grid& grid) {
   Image image{grid, {}};
   for (std::size_t i = 0; i < grid.voxel_count(); ++i)
-    image.values.push_back(static_cast<double>(i % 97));
+    image.values.Doubles().push_back(static_cast<double>(i % 97));
   return image;
 }
 
@@ -148,7 +148,7 @@ TEST(MaskQuality, SaysWhatIsWrongWithARegion) {
             std::string::npos);
   for (const Finding& finding : findings) EXPECT_EQ(finding.severity, Severity::kWarning);
 
-  image.values[mask.grid.Index(3, 3, 1)] = std::numeric_limits<double>::quiet_NaN();
+  image.values.Doubles()[mask.grid.Index(3, 3, 1)] = std::numeric_limits<double>::quiet_NaN();
   const auto damaged = CheckRegion(image, mask);
   EXPECT_EQ(damaged.back().about, "not_finite");
   EXPECT_NE(damaged.back().sentence.find("1 of the region's 158 intensities"), std::string::npos);

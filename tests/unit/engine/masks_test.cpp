@@ -107,10 +107,11 @@ TEST(Labels, AreWholeNumbersAndNotTooMany) {
   EXPECT_EQ(LabelsOf(map).error().code, ErrorCode::kInvalidArgument);
   map.values = {1, std::nan("")};
   EXPECT_EQ(LabelsOf(map).error().code, ErrorCode::kInvalidArgument);
-  map.values.clear();
-  for (std::size_t i = 0; i <= kLabelsMax; ++i) map.values.push_back(static_cast<double>(i));
+  map.values.Doubles().clear();
+  for (std::size_t i = 0; i <= kLabelsMax; ++i)
+    map.values.Doubles().push_back(static_cast<double>(i));
   EXPECT_EQ(LabelsOf(map)->size(), kLabelsMax);
-  map.values.push_back(static_cast<double>(kLabelsMax + 1));
+  map.values.Doubles().push_back(static_cast<double>(kLabelsMax + 1));
   EXPECT_EQ(LabelsOf(map).error().code, ErrorCode::kResourceExhausted);
 }
 

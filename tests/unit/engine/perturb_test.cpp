@@ -26,7 +26,7 @@ Image ImageOf(const Grid& grid, const F& f) {
   Image image{grid, {}};
   for (int z = 0; z < grid.size[2]; ++z) {
     for (int y = 0; y < grid.size[1]; ++y) {
-      for (int x = 0; x < grid.size[0]; ++x) image.values.push_back(f(x, y, z));
+      for (int x = 0; x < grid.size[0]; ++x) image.values.Doubles().push_back(f(x, y, z));
     }
   }
   return image;
@@ -182,7 +182,7 @@ TEST(Noise, RefusesWhatHasNone) {
   Region region = RandomRegion(5, {8, 7, 6}, 0.5);
   const Mask empty{region.mask.grid, std::vector<std::uint8_t>(region.mask.inside.size())};
   EXPECT_EQ(NoiseLevel(region.image, empty).error().code, ErrorCode::kInvalidArgument);
-  std::fill(region.image.values.begin(), region.image.values.end(), NAN);
+  std::fill(region.image.values.Doubles().begin(), region.image.values.Doubles().end(), NAN);
   EXPECT_EQ(NoiseLevel(region.image, region.mask).error().code, ErrorCode::kInvalidArgument);
   const Grid one{{1, 1, 1}, {1, 1, 1}};
   EXPECT_EQ(NoiseLevel({one, {3}}, {one, {1}}).error().code, ErrorCode::kInvalidArgument);
@@ -322,7 +322,7 @@ TEST(RandomContour, RefusesOptionsOutOfBounds) {
               ErrorCode::kInvalidArgument);
   }
   Image damaged = lesion.image;
-  damaged.values[lesion.mask.grid.Index(20, 18, 10)] = NAN;
+  damaged.values.Doubles()[lesion.mask.grid.Index(20, 18, 10)] = NAN;
   EXPECT_EQ(RandomContour(damaged, lesion.mask, {}, rng).error().code, ErrorCode::kInvalidArgument);
 }
 

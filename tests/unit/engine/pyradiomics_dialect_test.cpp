@@ -72,7 +72,7 @@ TEST(Pixelwise, IsScaledByTheLargestSizeInTheWholeImage) {
 
 TEST(GradientMagnitude, OfARampIsItsSlopeAndHalfOfItAtTheBorder) {
   Image ramp{{{5, 4, 3}, {2, 0.5, 1}}, {}};
-  for (int i = 0; i < 60; ++i) ramp.values.push_back(i % 5 * 3 + i / 5 % 4);  // 3 x + y
+  for (int i = 0; i < 60; ++i) ramp.values.Doubles().push_back(i % 5 * 3 + i / 5 % 4);  // 3 x + y
   const Box box{{1, 1, 0}, {4, 2, 2}, false};
   const auto with = GradientMagnitude(ramp, true, box).values,
              without = GradientMagnitude(ramp, false, box).values;
@@ -125,7 +125,7 @@ TEST(LocalBinaryPatterns, OfFourPointsAreComparisonsWithTheFourNeighbours) {
 
 TEST(LocalBinaryPatterns, OfWholeNumbersAreWholeNumbersOfThatKind) {
   Image image{{{4, 4, 1}, {1, 1, 1}}, {}, {true, 0, 255}};
-  for (int i = 0; i < 16; ++i) image.values.push_back(i * i % 7);
+  for (int i = 0; i < 16; ++i) image.values.Doubles().push_back(i * i % 7);
   const auto variance =
       LocalBinaryPatterns(image, {1.5, 8, LocalBinaryPattern::kVariance, 0}, Whole(image.grid));
   for (const double value : variance->values) EXPECT_EQ(value, std::floor(value));
@@ -228,7 +228,7 @@ TEST(PyradiomicsGlcm, OneWayOfMirroredPairsIsTheSymmetricOne) {
   // what does not tell i from j is the same.
   const Region region = RandomRegion(3, {8, 7, 6}, 0.7);
   Region mirrored = region;
-  std::reverse(mirrored.image.values.begin(), mirrored.image.values.end());
+  std::reverse(mirrored.image.values.Doubles().begin(), mirrored.image.values.Doubles().end());
   std::reverse(mirrored.mask.inside.begin(), mirrored.mask.inside.end());
   PyradiomicsImageSettings how;
   how.symmetrical_glcm = false;
@@ -263,13 +263,43 @@ TEST(PyradiomicsSlices, OfARegionOfOneSliceNeedNotBeAskedFor) {
   ExpectSame(in_volume, Values(region, OfLevels(how)));
 }
 
+// However an image's numbers are kept, every filter reads the same.
+TEST(PyradiomicsImages, KeptInEitherPrecisionHaveTheSameFeatures) {
+  Region doubles = RandomRegion(11, {14, 13, 12}, 0.7);
+  ASSERT_EQ(doubles.image.values.Doubles().size(), 14 * 13 * 12);
+  Region singles = doubles;
+  singles.image.values = VoxelValues::Smallest(std::move(singles.image.values.Doubles()));
+  PyradiomicsSettings settings;
+  settings.images.clear();
+  for (const PyradiomicsFilter filter :
+       {PyradiomicsFilter::kOriginal, PyradiomicsFilter::kLoG, PyradiomicsFilter::kWavelet,
+        PyradiomicsFilter::kSquare, PyradiomicsFilter::kSquareRoot, PyradiomicsFilter::kLogarithm,
+        PyradiomicsFilter::kExponential, PyradiomicsFilter::kGradient, PyradiomicsFilter::kLbp2d,
+        PyradiomicsFilter::kLbp3d}) {
+    PyradiomicsImageType type{filter, {}};
+    type.settings.bin_width = 0.5;
+    type.settings.sigmas = {{1.5, false}};
+    settings.images.push_back(type);
+  }
+  for (const bool changed : {false, true}) {
+    settings.normalize = changed;
+    if (changed) settings.resampled_spacing_mm = {0.8, 1.2, 2};
+    const auto a = Extract(doubles, settings).features, b = Extract(singles, settings).features;
+    ASSERT_EQ(a.size(), b.size());
+    for (std::size_t i = 0; i < a.size(); ++i) {
+      EXPECT_TRUE(a[i].value == b[i].value || (std::isnan(a[i].value) && std::isnan(b[i].value)))
+          << a[i].image << " " << a[i].feature_class << " " << a[i].name;
+    }
+  }
+}
+
 TEST(PyradiomicsRegion, IsNormalisedByTheWholeImage) {
   const Region region = RandomRegion(8, {8, 8, 8}, 0.5);
   PyradiomicsSettings settings;
   settings.normalize = true;
   settings.normalize_scale = 100;
   const auto values = Values(region, settings);
-  const IntensityFeatures whole = IntensityStatistics(region.image.values),
+  const IntensityFeatures whole = IntensityStatistics(region.image.values.AsDoubles()),
                           inside = IntensityStatistics(region.inside());
   const double n = static_cast<double>(region.image.values.size());
   const double deviation = std::sqrt(whole.variance * n / (n - 1));
@@ -278,7 +308,7 @@ TEST(PyradiomicsRegion, IsNormalisedByTheWholeImage) {
   settings.remove_outliers = 0.5;
   EXPECT_NEAR(Values(region, settings).at("firstorder Maximum"), 50, 1e-12);
   Region flat = region;
-  flat.image.values.assign(flat.image.values.size(), 3);
+  flat.image.values.Doubles().assign(flat.image.values.size(), 3);
   EXPECT_FALSE(PyradiomicsFeatures(flat.image, flat.mask, settings).has_value());
 }
 
@@ -311,9 +341,9 @@ TEST(PyradiomicsRegion, IsResegmentedInEachMode) {
 
 TEST(PyradiomicsRegion, OfWhichShapeIsCutToTheBoxOfWhatResegmentationLeft) {
   Region region = RandomRegion(2, {8, 8, 8}, 1);
-  region.image.values.assign(512, 1);
-  for (int x = 2; x < 5; ++x) region.image.values[region.image.grid.Index(x, 3, 3)] = 4;
-  region.image.values[region.image.grid.Index(2, 4, 3)] = 4;
+  region.image.values.Doubles().assign(512, 1);
+  for (int x = 2; x < 5; ++x) region.image.values.Doubles()[region.image.grid.Index(x, 3, 3)] = 4;
+  region.image.values.Doubles()[region.image.grid.Index(2, 4, 3)] = 4;
   PyradiomicsSettings settings;
   settings.resegment_range = {4, 4};
   settings.classes = {{"shape", {"VoxelVolume"}}};
@@ -449,7 +479,7 @@ TEST(Discretisation, RefusesBinsThatAreNarrowerThanTheIntensitiesCanTell) {
 
 TEST(PyradiomicsGlcm, OfMoreLevelsThanATableHoldsIsRefused) {
   Region region = RandomRegion(3, {6, 6, 6}, 1);
-  region.image.values[region.image.grid.Index(2, 2, 2)] = 5002;
+  region.image.values.Doubles()[region.image.grid.Index(2, 2, 2)] = 5002;
   const auto extraction = PyradiomicsFeatures(region.image, region.mask, OfLevels());
   EXPECT_EQ(extraction.error().code, ErrorCode::kOutOfRange);
   EXPECT_NE(extraction.error().message.find("original: "), std::string::npos);

@@ -35,7 +35,7 @@ inline Region RandomRegion(std::uint64_t seed, const std::array<int, 3>& size, d
         const bool border =
             x == 0 || y == 0 || z == 0 || x == size[0] - 1 || y == size[1] - 1 || z == size[2] - 1;
         region.mask.inside.push_back(!border && rng.Chance(density) ? 1 : 0);
-        region.image.values.push_back(1 + static_cast<double>(rng.Below(5)));
+        region.image.values.Doubles().push_back(1 + static_cast<double>(rng.Below(5)));
       }
     }
   }
@@ -59,7 +59,7 @@ inline Region Turned(const Region& region, const std::array<std::size_t, 3>& ord
         for (std::size_t a = 0; a < 3; ++a) from[order[a]] = to[a];
         const std::size_t i = region.mask.grid.Index(from[0], from[1], from[2]);
         turned.mask.inside.push_back(region.mask.inside[i]);
-        turned.image.values.push_back(region.image.values[i]);
+        turned.image.values.Doubles().push_back(region.image.values[i]);
       }
     }
   }

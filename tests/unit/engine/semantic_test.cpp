@@ -26,7 +26,7 @@ Muscle MuscleWithFat() {
                 {grid, std::vector<std::uint8_t>(grid.voxel_count())}};
   const auto put = [&](int x, int y, int z, double value) {
     muscle.mask.inside[grid.Index(x, y, z)] = 1;
-    muscle.image.values[grid.Index(x, y, z)] = value;
+    muscle.image.values.Doubles()[grid.Index(x, y, z)] = value;
   };
   for (int z = 1; z <= 3; ++z) {
     for (int y = 2; y <= 4; ++y) {
@@ -98,7 +98,7 @@ TEST(Semantic, NamesAreDifferent) {
 
 TEST(Semantic, OfAFlatRegionHasNoFat) {
   Muscle muscle = MuscleWithFat();
-  std::fill(muscle.image.values.begin(), muscle.image.values.end(), 3.0);
+  std::fill(muscle.image.values.Doubles().begin(), muscle.image.values.Doubles().end(), 3.0);
   const auto f = Semantic(muscle.image, muscle.mask);
   ASSERT_TRUE(f.has_value());
   EXPECT_EQ(f->area_largest, 13);
@@ -113,7 +113,7 @@ TEST(Semantic, RefusesWhatIsNotThere) {
             ErrorCode::kInvalidArgument);
   const Mask other{{{1, 1, 1}, {1, 1, 1}}, {1}};
   EXPECT_EQ(Semantic(muscle.image, other).error().code, ErrorCode::kInvalidArgument);
-  muscle.image.values[muscle.mask.grid.Index(3, 3, 2)] = NAN;
+  muscle.image.values.Doubles()[muscle.mask.grid.Index(3, 3, 2)] = NAN;
   EXPECT_EQ(Semantic(muscle.image, muscle.mask).error().code, ErrorCode::kInvalidArgument);
   std::fill(muscle.mask.inside.begin(), muscle.mask.inside.end(), 0);
   EXPECT_EQ(Semantic(muscle.image, muscle.mask).error().code, ErrorCode::kInvalidArgument);

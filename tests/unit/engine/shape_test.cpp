@@ -190,14 +190,14 @@ TEST(SpatialCorrelation, ByTransformIsWhatAllPairsGive) {
 
 TEST(LocalIntensity, OfAFlatImageIsItsIntensityAndReachesBeyondTheMask) {
   Region region = RandomRegion(5, {9, 9, 9}, 0.5, {2, 2, 2});
-  region.image.values.assign(region.image.values.size(), 7);
+  region.image.values.Doubles().assign(region.image.values.size(), 7);
   const LocalIntensityFeatures flat = LocalIntensity(region.image, region.mask);
   EXPECT_DOUBLE_EQ(flat.local_peak, 7);
   EXPECT_DOUBLE_EQ(flat.global_peak, 7);
   // One bright voxel outside the mask, beside the only one inside.
   region.mask.inside.assign(region.mask.inside.size(), 0);
   region.mask.inside[region.mask.grid.Index(4, 4, 4)] = 1;
-  region.image.values[region.mask.grid.Index(5, 4, 4)] = 130;
+  region.image.values.Doubles()[region.mask.grid.Index(5, 4, 4)] = 130;
   EXPECT_DOUBLE_EQ(LocalIntensity(region.image, region.mask).local_peak, 7 + 123.0 / 123)
       << "123 voxels of 2 mm lie within 6.2 mm";
 }

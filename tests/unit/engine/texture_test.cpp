@@ -218,7 +218,7 @@ TEST(Textures, MergedInTheVolumeDoNotChangeWhenTheAxesAreExchanged) {
 
 TEST(Textures, OfAFlatRegion) {
   Region region = RandomRegion(3, {6, 6, 6}, 1);
-  region.image.values.assign(region.image.values.size(), 1);
+  region.image.values.Doubles().assign(region.image.values.size(), 1);
   const LevelBox box(region.mask, LevelsAsTheyAre(region));
   const GlcmFeatures glcm = Glcm(box, Aggregation::k3dAverage);
   EXPECT_EQ(glcm.joint_entropy, 0);

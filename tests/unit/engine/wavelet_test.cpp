@@ -186,7 +186,7 @@ Image SlowBand(Image image, const std::string& letters, const std::vector<std::s
             sum += taps[static_cast<std::size_t>(j)] *
                    from.values[from.grid.Index(at[0], at[1], at[2])];
           }
-          image.values[image.grid.Index(x, y, z)] = sum;
+          image.values.Doubles()[image.grid.Index(x, y, z)] = sum;
         }
       }
     }
@@ -200,7 +200,7 @@ TEST(StationaryWavelet, OfSeveralLevelsGoesOnFromTheApproximationThatWasPadded) 
   for (int z = 0; z < 6; ++z) {
     for (int y = 0; y < 6; ++y) {
       for (int x = 0; x < 8; ++x)
-        even.values.push_back(image.values[image.grid.Index(x % 7, y, z % 5)]);
+        even.values.Doubles().push_back(image.values[image.grid.Index(x % 7, y, z % 5)]);
     }
   }
   const auto filters = Named("db3");
@@ -280,7 +280,7 @@ std::vector<float> SlowLine(const std::vector<float>& line, const std::vector<do
 TEST(StationaryWavelet, OfSinglePrecisionHasTheBitsOfALineByLineTransform) {
   // Lines shorter than the filters, too: these go around several times.
   Image image = RandomRegion(8, {44, 6, 2}, 0.5).image;
-  for (double& value : image.values) value = static_cast<float>(value * 1000.0 / 3.0);
+  for (double& value : image.values.Doubles()) value = static_cast<float>(value * 1000.0 / 3.0);
   const auto filters = WaveletNamed("coif2", Precision::kSingle);
   ASSERT_TRUE(filters.has_value());
   const Box box{{20, 1, 0}, {43, 5, 1}, false};
@@ -305,7 +305,8 @@ TEST(StationaryWavelet, OfSinglePrecisionHasTheBitsOfALineByLineTransform) {
                   static_cast<float>(slow.values[first + static_cast<std::size_t>(i) * step]));
             }
             line = SlowLine(line, bands[b].name[axis] == 'L' ? filters->low : filters->high);
-            for (std::size_t i = 0; i < line.size(); ++i) slow.values[first + i * step] = line[i];
+            for (std::size_t i = 0; i < line.size(); ++i)
+              slow.values.Doubles()[first + i * step] = line[i];
           }
         }
       }

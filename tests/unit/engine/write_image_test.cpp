@@ -11,7 +11,7 @@ namespace {
 // Tilted, with unequal spacing, far from the origin.
 PlacedImage Tilted() {
   PlacedImage image{{{{3, 4, 2}, {0.7, 1.3, 4}}, {}}, {}};
-  for (int i = 0; i < 24; ++i) image.image.values.push_back(i * 2841 - 32768);
+  for (int i = 0; i < 24; ++i) image.image.values.Doubles().push_back(i * 2841 - 32768);
   image.place.origin_mm = {-12.5, 830, 0.25};
   image.place.direction = {{{0.8, 0.6, 0}, {-0.6, 0.8, 0}, {0, 0, 1}}};
   return image;
@@ -42,7 +42,7 @@ TEST(WriteImage, WhatDoesNotFitIsRefusedWithTheFilesName) {
   const testing_support::ScratchFolder scratch;
   const auto refused = [&](double value, const char* name) {
     PlacedImage image = Tilted();
-    image.image.values[5] = value;
+    image.image.values.Doubles()[5] = value;
     const auto written = WriteImage(image, scratch.path() / name);
     EXPECT_FALSE(written.has_value()) << value << " " << name;
     if (written) return ErrorCode::kInternal;
