@@ -26,7 +26,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     if (type.settings.bin_width < 0.1 || type.settings.bin_count > 1000) return 0;
   const engine::Grid grid{{6, 5, 4}, {1, 1, 2}};
   engine::Image image{grid, {}};
-  for (int i = 0; i < 120; ++i) image.values.push_back((i * 37 + i * i % 11) % 100);
+  for (int i = 0; i < 120; ++i) image.values.Doubles().push_back((i * 37 + i * i % 11) % 100);
   const engine::Mask mask{grid, std::vector<std::uint8_t>(120, 1)};
   const auto extraction = engine::PyradiomicsFeatures(image, mask, settings);
   if (!extraction && extraction.error().message.empty()) std::abort();
