@@ -22,3 +22,11 @@ if(CONSILIUM_TESTS)
   find_library(RAPIDCHECK_LIBRARY rapidcheck REQUIRED)
   find_package(benchmark REQUIRED)
 endif()
+
+# find_package(...) without what it says short of a warning: Debian's package of GDCM, which ITK's asks for too,
+# tells at length of programs that it does not bring and nobody needs.
+macro(find_quietly)
+  set(CMAKE_MESSAGE_LOG_LEVEL WARNING)
+  find_package(${ARGV})
+  unset(CMAKE_MESSAGE_LOG_LEVEL)
+endmacro()
