@@ -6,6 +6,7 @@
 #include <cmath>
 #include <optional>
 #include <utility>
+#include <vector>
 
 #include "engine/intensity.h"
 #include "engine/resample.h"
@@ -30,13 +31,14 @@ Result<Image> Normalised(const Image& image, const PyradiomicsSettings& settings
                 "leave normalize out or repair the image");
   }
   const double scale = 1 / deviation;
-  Image result{image.grid, image.values};
-  for (double& x : result.values.Doubles()) {
+  std::vector<double> values;
+  values.reserve(image.values.size());
+  for (double x : image.values) {
     x = (x - mean) * scale;
     if (const auto& most = settings.remove_outliers) x = std::clamp(x, -*most, *most);
-    x *= settings.normalize_scale;
+    values.push_back(x * settings.normalize_scale);
   }
-  return result;
+  return Image{image.grid, std::move(values)};
 }
 
 Result<void> CheckSettings(const PyradiomicsSettings& settings) {
