@@ -45,22 +45,29 @@ Box Padded(const Box& box, int pad, const Grid& grid) {
 
 namespace {
 
-Grid GridOf(const Box& box, const Grid& whole) {
-  Grid part{{}, whole.spacing_mm};
-  for (std::size_t axis = 0; axis < 3; ++axis)
-    part.size[axis] = box.last[axis] - box.first[axis] + 1;
+Grid GridOf(const Box& box, const Grid& whole, const Steps& step) {
+  Grid part = whole;
+  for (std::size_t axis = 0; axis < 3; ++axis) {
+    part.size[axis] = (box.last[axis] - box.first[axis]) / step[axis] + 1;
+    part.spacing_mm[axis] *= step[axis];
+  }
   return part;
 }
 
 template <typename Value>
-std::vector<Value> ValuesIn(const Box& box, const Grid& whole, const std::vector<Value>& values) {
-  const Grid part = GridOf(box, whole);
+std::vector<Value> ValuesIn(const Box& box, const Grid& whole, const Steps& step,
+                            const std::vector<Value>& values) {
+  const Grid part = GridOf(box, whole, step);
   std::vector<Value> inside;
   inside.reserve(part.voxel_count());
-  for (int z = box.first[2]; z <= box.last[2]; ++z) {
-    for (int y = box.first[1]; y <= box.last[1]; ++y) {
+  for (int z = box.first[2]; z <= box.last[2]; z += step[2]) {
+    for (int y = box.first[1]; y <= box.last[1]; y += step[1]) {
       const Value* row = &values[whole.Index(box.first[0], y, z)];
-      inside.insert(inside.end(), row, row + part.size[0]);
+      if (step[0] == 1) {
+        inside.insert(inside.end(), row, row + part.size[0]);
+      } else {
+        for (int i = 0; i < part.size[0]; ++i) inside.push_back(row[i * step[0]]);
+      }
     }
   }
   return inside;
@@ -68,13 +75,14 @@ std::vector<Value> ValuesIn(const Box& box, const Grid& whole, const std::vector
 
 }  // namespace
 
-Mask Cut(const Mask& mask, const Box& box) {
-  return {GridOf(box, mask.grid), ValuesIn(box, mask.grid, mask.inside)};
+Mask Cut(const Mask& mask, const Box& box, const Steps& step) {
+  return {GridOf(box, mask.grid, step), ValuesIn(box, mask.grid, step, mask.inside)};
 }
 
-Image Cut(const Image& image, const Box& box) {
+Image Cut(const Image& image, const Box& box, const Steps& step) {
   return image.values.Visit([&](const auto& values) {
-    return Image{GridOf(box, image.grid), ValuesIn(box, image.grid, values), image.numbers};
+    return Image{GridOf(box, image.grid, step), ValuesIn(box, image.grid, step, values),
+                 image.numbers};
   });
 }
 

@@ -97,8 +97,10 @@ struct Box {
 [[nodiscard]] Box BoundingBoxOf(const Mask& mask);
 // `box` and `pad` >= 0 voxels more to each side, as far as `grid` reaches.
 [[nodiscard]] Box Padded(const Box& box, int pad, const Grid& grid);
-// The part of a mask or an image in `box` (not empty, within its grid).
-[[nodiscard]] Mask Cut(const Mask& mask, const Box& box);
-[[nodiscard]] Image Cut(const Image& image, const Box& box);
+// The part of a mask or an image in `box` (not empty, within its grid): every step-th voxel (>= 1)
+// along each axis, from the box's first on, so many times as far apart.
+using Steps = std::array<int, 3>;
+[[nodiscard]] Mask Cut(const Mask& mask, const Box& box, const Steps& step = {1, 1, 1});
+[[nodiscard]] Image Cut(const Image& image, const Box& box, const Steps& step = {1, 1, 1});
 
 }  // namespace consilium::engine

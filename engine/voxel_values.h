@@ -14,18 +14,19 @@
 
 namespace consilium::engine {
 
-// Holds every number of a type.
+// The smaller of the two precisions that surely holds every number of a type.
 template <typename Number>
 using Holding =
     std::conditional_t<sizeof(Number) <= 2 || std::is_same_v<Number, float>, float, double>;
 
+// [voxel_count], in the order of Grid::Index.
 class VoxelValues {
  public:
   VoxelValues() = default;
   VoxelValues(std::vector<float> values) : singles_(std::move(values)) {}
   VoxelValues(std::vector<double> values) : doubles_(std::move(values)) {}
   VoxelValues(std::initializer_list<double> values) : doubles_(values) {}
-  // In single precision if that changes none of them.
+  // In single precision if that changes none of them; NaN and infinities fit into both.
   [[nodiscard]] static VoxelValues Smallest(std::vector<double> values);
   [[nodiscard]] static VoxelValues Smallest(std::vector<float> values) { return values; }
 
@@ -38,10 +39,12 @@ class VoxelValues {
   decltype(auto) Visit(const Work& work) const {
     return singles_.empty() ? work(doubles_) : work(singles_);
   }
+  // A copy of all.
   [[nodiscard]] std::vector<double> AsDoubles() const {
     return Visit(
         [](const auto& values) { return std::vector<double>(values.begin(), values.end()); });
   }
+  // Writes what both precisions hold, so that they stay as they are kept.
   void Set(std::size_t i, float value) {
     if (singles_.empty()) {
       doubles_[i] = static_cast<double>(value);
@@ -49,7 +52,7 @@ class VoxelValues {
       singles_[i] = value;
     }
   }
-  // To be written: in double precision from here on.
+  // All of them, to be written: they are kept in double precision from here on.
   [[nodiscard]] std::vector<double>& Doubles();
 
   class Iterator {

@@ -192,9 +192,10 @@ Result<void> Take(const Image& image, const Mask& mask, const IbsiChoice& choice
   for (const auto& [name, filter, bins] : choice.images) {
     auto response = engine::Filtered(region->image, filter, box);
     if (!response) return tl::unexpected(Within("image " + name, std::move(response.error())));
-    const auto features =
-        engine::IbsiResponseFeatures(*response, engine::Cut(region->morphological, box),
-                                     engine::Cut(region->intensity, box), bins, choice.settings);
+    const engine::Sampling at = engine::SamplingOf(filter, box);
+    const auto features = engine::IbsiResponseFeatures(
+        *response, engine::Cut(region->morphological, at.box, at.step),
+        engine::Cut(region->intensity, at.box, at.step), bins, choice.settings);
     if (!features) return tl::unexpected(Within("image " + name, features.error()));
     Put(name, *features, row);
   }

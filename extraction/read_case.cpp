@@ -209,8 +209,7 @@ Result<std::optional<dicom::Acquisition>> LoadImage(const Case& one, LoadedCase&
   if (!image) return tl::unexpected(Within(one.image.string(), std::move(image.error())));
   loaded.image = std::move(image->placed);
   loaded.notes = std::move(image->notes);
-  for (const std::string& why : listing->left_out)
-    loaded.notes.push_back("left out: " + why);
+  for (const std::string& why : listing->left_out) loaded.notes.push_back("left out: " + why);
   loaded.provenance = ToProvenance(image->acquisition);
   return std::optional(std::move(image->acquisition));
 }

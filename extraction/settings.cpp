@@ -251,7 +251,7 @@ std::optional<engine::IbsiFilter> ReadFilter(const YamlValue& item, const std::s
   }
   if (name == "wavelet") {
     if (given && !options.AllowKeys({CONSILIUM_IMAGE_KEYS, "wavelet", "band", "level",
-                                     "rotation_invariant", "pooling", "boundary"}))
+                                     "rotation_invariant", "pooling", "boundary", "decimated"}))
       return std::nullopt;
     engine::WaveletFilter filter;
     Take(options["wavelet"], filter.wavelet);
@@ -260,6 +260,7 @@ std::optional<engine::IbsiFilter> ReadFilter(const YamlValue& item, const std::s
     Take(options["rotation_invariant"], filter.rotation_invariant);
     TakePooling(options["pooling"], filter.pooling);
     TakeBoundary(options["boundary"], filter.boundary);
+    Take(options["decimated"], filter.decimated);
     return filter;
   }
   if (name == "simoncelli") {

@@ -145,8 +145,9 @@ Kernel Spread(const std::vector<double>& taps, int apart) {
   return kernel;
 }
 
+constexpr int kLevelMax = 8;
+
 Result<Image> Respond(const Image& image, const WaveletFilter& filter, const Box& box) {
-  constexpr int kLevelMax = 8;
   CONSILIUM_TRY(InBounds("level", filter.level, 1, kLevelMax));
   const auto dimensions = DimensionsOf("band", filter.band, 1);
   CONSILIUM_TRY(dimensions);
@@ -179,8 +180,35 @@ Result<Image> Respond(const Image& image, const RieszFilter& filter, const Box& 
 
 }  // namespace
 
+Sampling SamplingOf(const IbsiFilter& filter, const Box& box) {
+  Sampling sampling{box};
+  const auto* wavelet = std::get_if<WaveletFilter>(&filter);
+  if (wavelet == nullptr || !wavelet->decimated) return sampling;
+  if (wavelet->level < 1 || wavelet->level > kLevelMax) return sampling;  // Respond refuses it
+  const int step = 1 << wavelet->level;
+  for (std::size_t axis = 0; axis < std::min<std::size_t>(wavelet->band.size(), 3); ++axis) {
+    sampling.step[axis] = step;
+    sampling.box.first[axis] = (box.first[axis] + step - 1) / step * step;
+    sampling.box.last[axis] = box.last[axis] / step * step;
+    sampling.box.empty = sampling.box.empty || sampling.box.first[axis] > sampling.box.last[axis];
+  }
+  return sampling;
+}
+
 Result<Image> Filtered(const Image& image, const IbsiFilter& filter, const Box& box) {
-  return std::visit([&](const auto& one) { return Respond(image, one, box); }, filter);
+  const Sampling sampling = SamplingOf(filter, box);
+  if (sampling.box.empty) {
+    return Fail(ErrorCode::kInvalidArgument,
+                fmt::format("a decimated wavelet of this level keeps voxels whose places are "
+                            "multiples of {}, and the region's box has none; take a lower level",
+                            sampling.step[0]));
+  }
+  auto response =
+      std::visit([&](const auto& one) { return Respond(image, one, sampling.box); }, filter);
+  if (!response || sampling.step == Steps{1, 1, 1}) return response;
+  Box all;
+  for (std::size_t axis = 0; axis < 3; ++axis) all.last[axis] = response->grid.size[axis] - 1;
+  return Cut(*response, all, sampling.step);
 }
 
 }  // namespace consilium::engine

@@ -62,8 +62,13 @@ struct GaborFilter {
   Boundary boundary = Boundary::kMirror;
 };
 
-// A sub-band of an undecimated wavelet: low-pass filters of the levels before, then the band's of
-// the level, whose taps lie 2^(level - 1) voxels apart (a trous).
+// A sub-band of a wavelet: low-pass filters of the levels before, then the band's of the level,
+// whose taps lie 2^(level - 1) voxels apart (a trous). Undecimated, it has all voxels. Decimated,
+// it has every 2^level-th of them along its axes, those whose places in the image are multiples of
+// that: the same that halving each level's image before the next filter leaves (Shensa, IEEE
+// Trans. Signal Process. 40:2464-2482, 1992), but that the boundary rule goes on from the image's
+// border and not from a halved one's. A periodic image whose sides are multiples of 2^level has no
+// such border.
 struct WaveletFilter {
   std::string wavelet = "db3";  // see WaveletNamed
   std::string band = "LLH";     // L or H for each axis; two letters make the filter 2D
@@ -71,6 +76,7 @@ struct WaveletFilter {
   bool rotation_invariant = true;
   Pooling pooling = Pooling::kMean;
   Boundary boundary = Boundary::kMirror;
+  bool decimated = false;
 };
 
 // Simoncelli's wavelet, the same in all directions: the spectrum times cos(pi / 2 log2(2 w / pi))
@@ -92,9 +98,18 @@ struct RieszFilter {
 using IbsiFilter = std::variant<MeanFilter, LaplacianFilter, LawsFilter, GaborFilter, WaveletFilter,
                                 SimoncelliFilter, RieszFilter>;
 
-// The response of `image` in `box` (not empty, within the grid). Errors: kInvalidArgument (a
-// setting out of its bounds: names it; a sigma whose reach is above 511 voxels; directions that
-// need too much memory), kNotFound (unknown wavelet).
+// The voxels of `box` that a response in it has: those of Cut(image, sampling.box, sampling.step).
+// All, but for decimated wavelets; sampling.box may be empty for these.
+struct Sampling {
+  Box box;
+  Steps step = {1, 1, 1};
+};
+[[nodiscard]] Sampling SamplingOf(const IbsiFilter& filter, const Box& box);
+
+// The response of `image` in `box` (not empty, within the grid), sampled as SamplingOf says.
+// Errors: kInvalidArgument (a setting out of its bounds: names it; a sigma whose reach is above 511
+// voxels; directions that need too much memory; a box without a voxel of a decimated wavelet),
+// kNotFound (unknown wavelet).
 [[nodiscard]] Result<Image> Filtered(const Image& image, const IbsiFilter& filter, const Box& box);
 
 }  // namespace consilium::engine

@@ -4,8 +4,8 @@
 // 0, takes a voxel size of 0 for 1 mm, and ends the program at a header that holds no numbers. So
 // the header is checked before it, and plain voxels are read here; of others, what it lost. Source:
 // NIfTI-1 and NIfTI-2 headers (nifti1.h, nifti2.h of the NIfTI Data Format Working Group):
-// sizeof_hdr, dim, datatype, bitpix, pixdim, vox_offset, qform_code, quatern_b ... qoffset_z,
-// sform_code, srow_x ... srow_z, magic.
+// sizeof_hdr, dim, datatype, bitpix, pixdim, vox_offset, scl_slope, scl_inter, qform_code, quatern_b
+// ... qoffset_z, sform_code, srow_x ... srow_z, magic.
 #pragma once
 
 #include <cstdint>

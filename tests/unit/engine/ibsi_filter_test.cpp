@@ -7,7 +7,11 @@
 #include <cmath>
 #include <complex>
 #include <numbers>
+#include <string>
+#include <string_view>
+#include <vector>
 
+#include "engine/filter/wavelet.h"
 #include "tests/unit/engine/box_of_image.h"
 #include "tests/unit/engine/random_region.h"
 
@@ -189,6 +193,96 @@ TEST(WaveletFilter, OfAPointIsTheProductOfTheLevelsFilters) {
   // the low filters multiply by 2 in all.
   const std::array<double, 16> expected = {0, 0, 0, 0, 0, -1, -1, 1, 1, 0, 0, 0, 0, 0, 0, 0};
   for (std::size_t x = 0; x < 16; ++x) EXPECT_NEAR(ours.values[x], expected[x], 1e-15) << x;
+}
+
+// One axis filtered and halved: of a periodic image of even size.
+Image Halved(const Image& image, std::size_t axis, const std::vector<double>& taps) {
+  Image half{image.grid, {}};
+  half.grid.size[axis] /= 2;
+  half.grid.spacing_mm[axis] *= 2;
+  const int size = image.grid.size[axis], middle = static_cast<int>(taps.size()) / 2;
+  for (int z = 0; z < half.grid.size[2]; ++z) {
+    for (int y = 0; y < half.grid.size[1]; ++y) {
+      for (int x = 0; x < half.grid.size[0]; ++x) {
+        double sum = 0;
+        for (std::size_t j = 0; j < taps.size(); ++j) {
+          std::array<int, 3> at = {x, y, z};
+          at[axis] =
+              VoxelAt(2 * at[axis] + middle - static_cast<int>(j), size, Boundary::kPeriodic);
+          sum += taps[j] * image.values[image.grid.Index(at[0], at[1], at[2])];
+        }
+        half.values.Doubles().push_back(sum);
+      }
+    }
+  }
+  return half;
+}
+
+// The decimated transform as it is usually made: level by level, each of half the size.
+TEST(WaveletFilter, DecimatedIsWhatHalvingEveryLevelLeaves) {
+  const Image image = RandomRegion(9, {16, 24, 8}, 0.5, {1, 1.5, 2}).image;
+  for (const char* name : {"haar", "db3", "bior2.4"}) {
+    const auto filters = WaveletNamed(name);
+    for (const std::string band : {"LLL", "HLH", "LH", "HH"}) {
+      Image halved = image;
+      for (int level = 1; level <= 3; ++level) {
+        Image expected = halved;
+        for (std::size_t axis = 0; axis < band.size(); ++axis) {
+          expected = Halved(expected, axis, band[axis] == 'L' ? filters->low : filters->high);
+          halved = Halved(halved, axis, filters->low);
+        }
+        SCOPED_TRACE(fmt::format("{} {} {}", name, band, level));
+        WaveletFilter ours{name, band, level, false, Pooling::kMean, Boundary::kPeriodic};
+        ours.decimated = true;
+        ExpectNear(Respond(image, ours), expected, 1e-11);
+      }
+    }
+  }
+}
+
+TEST(WaveletFilter, DecimatedKeepsTheEnergyOfTheImage) {
+  const Image image = RandomRegion(3, {8, 12, 4}, 0.5).image;
+  const auto energy = [](const Image& of) {
+    double sum = 0;
+    for (const double value : of.values) sum += value * value;
+    return sum;
+  };
+  for (const char* name : {"haar", "db5", "coif2", "sym4"}) {
+    double sum = 0;
+    for (const int level : {1, 2}) {
+      for (const char* band : {"LLL", "LLH", "LHL", "LHH", "HLL", "HLH", "HHL", "HHH"}) {
+        if (level == 1 && std::string_view(band) == "LLL") continue;  // it is the second level
+        WaveletFilter filter{name, band, level, false, Pooling::kMean, Boundary::kPeriodic};
+        filter.decimated = true;
+        sum += energy(Respond(image, filter));
+      }
+    }
+    EXPECT_NEAR(sum / energy(image), 1, 1e-12) << name;
+  }
+}
+
+TEST(WaveletFilter, DecimatedKeepsPlacesOfTheImageInEveryBox) {
+  const Image image = RandomRegion(2, {21, 17, 13}, 0.5, {1, 1.5, 2}).image;
+  WaveletFilter filter{"db2", "LHH", 2};
+  const Image whole = Respond(image, filter);
+  filter.decimated = true;
+  const Box box{{3, 4, 1}, {14, 16, 9}, false};
+  Image expected{{{3, 4, 2}, {4, 6, 8}}, {}};
+  for (const int z : {4, 8}) {
+    for (const int y : {4, 8, 12, 16}) {
+      for (const int x : {4, 8, 12})
+        expected.values.Doubles().push_back(whole.values[whole.grid.Index(x, y, z)]);
+    }
+  }
+  ExpectNear(Respond(image, filter, box), expected, 1e-11);
+  const Sampling sampling = SamplingOf(filter, box);
+  EXPECT_EQ(sampling.box.first, (std::array<int, 3>{4, 4, 4}));
+  EXPECT_EQ(Cut(image, sampling.box, sampling.step).grid, expected.grid);
+  filter.band = "LH";  // of every slice
+  EXPECT_EQ(Respond(image, filter, box).grid.size, (std::array<int, 3>{3, 4, 9}));
+  const auto none = Filtered(image, filter, {{5, 4, 1}, {7, 16, 9}, false});
+  ASSERT_FALSE(none.has_value());
+  EXPECT_NE(none.error().message.find("multiples of 4"), std::string::npos) << none.error().message;
 }
 
 // With an odd number of voxels the grid has the frequency 0, and a wave is an eigenfunction.

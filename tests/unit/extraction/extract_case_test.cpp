@@ -2,6 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <cmath>
+#include <string>
+
 #include "extraction/phantom.h"
 #include "tests/support/scratch_folder.h"
 
@@ -74,6 +78,40 @@ TEST(FeaturesOf, WarnOfLevelsThatSayLittleInTheSameWordsInBothDialects) {
   EXPECT_EQ(WarningsUnder("format: 1\nibsi: {bins: {count: 257}}\n"), many);
   EXPECT_TRUE(WarningsUnder("setting: {binCount: 8}\n").empty());
   EXPECT_TRUE(WarningsUnder("format: 1\nibsi: {bins: {count: 8}}\n").empty());
+}
+
+// Haar's low filter adds two neighbours and divides by sqrt(2): of eight voxels it makes one.
+TEST(FeaturesOf, ADecimatedWaveletAreThoseOfEveryOtherVoxel) {
+  const auto settings = ReadSettings(
+      "format: 1\nibsi: {bins: {count: 32}, images: [{wavelet: {name: low, wavelet: haar, band: "
+      "LLL, "
+      "rotation_invariant: false, decimated: true, bins: {count: 16}}}]}\n",
+      "s.yaml");
+  ASSERT_TRUE(settings.has_value()) << settings.error().message;
+  const auto row = PhantomFeatures(*settings);
+  ASSERT_TRUE(row.has_value()) << row.error().message;
+  const Phantom phantom = MakePhantom();
+  const engine::Grid& grid = phantom.image.grid;
+  double sum = 0;
+  int count = 0;
+  for (int z = 0; z < grid.size[2]; z += 2) {
+    for (int y = 0; y < grid.size[1]; y += 2) {
+      for (int x = 0; x < grid.size[0]; x += 2) {
+        if (phantom.mask.inside[grid.Index(x, y, z)] == 0) continue;
+        for (const int corner : {0, 1, 2, 3, 4, 5, 6, 7})
+          sum +=
+              phantom.image.values[grid.Index(x + corner % 2, y + corner / 2 % 2, z + corner / 4)];
+        ++count;
+      }
+    }
+  }
+  const auto value_of = [&](const std::string& name) {
+    const auto found = std::find(row->names.begin(), row->names.end(), name);
+    EXPECT_NE(found, row->names.end()) << name;
+    return row->values[static_cast<std::size_t>(found - row->names.begin())];
+  };
+  EXPECT_NEAR(value_of("low_intensity_statistics_mean"), sum / count / std::sqrt(8.0), 1e-9);
+  EXPECT_GT(value_of("low_glcm_3d-avg_joint_entropy"), 1);
 }
 
 TEST(FeaturesOf, NameTheImageWhoseLevelsSayLittle) {

@@ -52,7 +52,7 @@ ibsi:
     - {laplacian: {sigma_mm: 1.5, name: log, bins: {count: 16}}}
     - {laws: {kernels: L5S5E5, pooling: mean}}
     - {gabor: {planes: orthogonal, theta_step_deg: 45}}
-    - {wavelet: {wavelet: coif1, band: HHL, level: 2}}
+    - {wavelet: {wavelet: coif1, band: HHL, level: 2, decimated: true}}
     - {simoncelli: {level: 2}}
     - {riesz: {order: [0, 2, 0], simoncelli: {level: 1}}}
 )",
@@ -75,6 +75,7 @@ ibsi:
   EXPECT_EQ(ibsi.images[1].name, "log");
   EXPECT_EQ(ibsi.images[1].bins->bin_count, 16);
   EXPECT_EQ(std::get<engine::GaborFilter>(ibsi.images[3].filter).planes.size(), 3U);
+  EXPECT_TRUE(std::get<engine::WaveletFilter>(ibsi.images[4].filter).decimated);
   EXPECT_EQ(std::get<engine::RieszFilter>(ibsi.images[6].filter).order[1], 2);
 }
 
