@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <memory>
 #include <span>
 #include <utility>
 #include <vector>
@@ -215,11 +216,17 @@ struct View {
     return plane;
   }
 };
+// Room for voxels that are all written before they are read.
 struct Part {
   Grid grid;
-  std::vector<float> values = std::vector<float>(grid.voxel_count());
-  [[nodiscard]] View<float> view() { return {values.data(), grid.size, StridesOf(grid)}; }
+  std::unique_ptr<float[]> values = std::make_unique_for_overwrite<float[]>(grid.voxel_count());
+  [[nodiscard]] View<float> view() { return {values.get(), grid.size, StridesOf(grid)}; }
 };
+
+CONSILIUM_VECTOR_CLONES("avx512f", "avx2")
+void Add(const float* part, std::span<float> sum) {
+  for (std::size_t i = 0; i < sum.size(); ++i) sum[i] += part[i];
+}
 
 void Copy(const float* from, std::size_t count, float* to) { std::copy_n(from, count, to); }
 CONSILIUM_VECTOR_CLONES("avx512f", "avx2")
@@ -370,8 +377,7 @@ Result<Image> Laplacian(const Grid& grid, const std::vector<Number>& values, dou
                                 StridesOf(grid)};
   // A term: the second derivative along one axis, smoothed along the two others in their order.
   // Planes that two terms begin with are read once.
-  Part sum{kept};
-  std::vector<float> room;
+  std::vector<float> sum(kept.voxel_count()), room;
   for (const std::size_t last : {2U, 1U}) {
     std::vector<Term> terms;
     for (std::size_t axis = 0; axis < 3; ++axis) {
@@ -404,10 +410,10 @@ Result<Image> Laplacian(const Grid& grid, const std::vector<Number>& values, dou
         term.smooth_last.Apply(Gathered(term.smoothed.view().At(across, k), room),
                                part.view().At(across, k));
       }
-      for (std::size_t i = 0; i < sum.values.size(); ++i) sum.values[i] += part.values[i];
+      Add(part.values.get(), sum);
     }
   }
-  return Image{sum.grid, std::move(sum.values)};
+  return Image{kept, std::move(sum)};
 }
 
 }  // namespace
