@@ -202,7 +202,7 @@ Result<PyradiomicsExtraction> PyradiomicsFeatures(const Image& image, const Mask
 
   PyradiomicsExtraction result;
   PyradiomicsDiagnostics& diagnostics = result.diagnostics;
-  const auto region = PreparePyradiomics(image, mask, settings, diagnostics);
+  auto region = PreparePyradiomics(image, mask, settings, diagnostics);
   CONSILIUM_TRY(region);
 
   if (shape) {
@@ -217,6 +217,7 @@ Result<PyradiomicsExtraction> PyradiomicsFeatures(const Image& image, const Mask
     CONSILIUM_TRY(values);
     Put("original", *shape_2d, *values, result.features);
   }
+  region->shape_mask = {};  // large, and not looked at again
 
   for (const PyradiomicsImageType& type : settings.images) {
     const auto take = [&](const std::string& name, Image one) -> Result<void> {
